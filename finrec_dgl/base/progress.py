@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -17,16 +17,11 @@ class Task(Protocol):
 class Progress(Protocol):
     """Whoever listens: a terminal bar, a log, nobody."""
 
-    def task(self, name: str, total: int | None, unit: str = "") -> _TaskContext:
+    def task(self, name: str, total: int | None, unit: str = "") -> AbstractContextManager[Task]:
         """Open a task of ``total`` steps (None: unknown); use it as a context manager."""
 
     def note(self, text: str) -> None:
         """Say one line, such as a stage reached."""
-
-
-class _TaskContext(Protocol):
-    def __enter__(self) -> Task: ...
-    def __exit__(self, *exception: object) -> bool | None: ...
 
 
 class _SilentTask:

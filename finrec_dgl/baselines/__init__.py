@@ -1,0 +1,19 @@
+"""What a reviewer asks for: the recommenders every other one is compared with, tuned alike."""
+
+from finrec_dgl.baselines.base import Recommender
+from finrec_dgl.baselines.itemknn import ItemKNN
+from finrec_dgl.baselines.popularity import Popularity
+from finrec_dgl.baselines.registry import BASELINES, Baseline, Trial, Tuned, tune
+from finrec_dgl.baselines.textonly import TextOnly
+
+__all__ = [
+    "BASELINES",
+    "Baseline",
+    "ItemKNN",
+    "Popularity",
+    "Recommender",
+    "TextOnly",
+    "Trial",
+    "Tuned",
+    "tune",
+]

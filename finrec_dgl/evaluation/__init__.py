@@ -1,0 +1,20 @@
+"""How good a ranking is: metrics over every candidate, with intervals and paired tests."""
+
+from finrec_dgl.evaluation.evaluate import Evaluation, evaluate
+from finrec_dgl.evaluation.metrics import METRICS, ranking_metrics
+from finrec_dgl.evaluation.ranking import UNRANKED, Ranking, Scorer, rank_targets
+from finrec_dgl.evaluation.significance import Comparison, compare, holm
+
+__all__ = [
+    "METRICS",
+    "UNRANKED",
+    "Comparison",
+    "Evaluation",
+    "Ranking",
+    "Scorer",
+    "compare",
+    "evaluate",
+    "holm",
+    "rank_targets",
+    "ranking_metrics",
+]
