@@ -1,0 +1,1 @@
+"""One module a source: each has ``fits(folder)`` and ``read(folder, options)``."""
