@@ -1,0 +1,62 @@
+"""The prediction heads: from the fused vectors of users and products to scores."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class DotHead(nn.Module):
+    """Towers for users and products, then an inner product with a bias of the product.
+
+    s(u, i) = (A x_u) . (B x_i) + b_i
+
+    A and B are square and start as the identity, but for the first ``quiet`` channels of B, which
+    start at zero: what comes in there (Stream One) joins the score as it learns to help it.
+    An index for nearest-neighbour search can serve this head. Shapes: x [n, width].
+    """
+
+    def __init__(self, width: int, quiet: int = 0) -> None:
+        super().__init__()
+        self.user = nn.Linear(width, width, bias=False)
+        self.item = nn.Linear(width, width, bias=False)
+        with torch.no_grad():
+            nn.init.eye_(self.user.weight)
+            nn.init.eye_(self.item.weight)
+            self.item.weight[:quiet] = 0.0
+
+    def towers(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
+        """The two vectors whose inner product is the score: [n_users, width], [n_items, width]."""
+        return self.user(user), self.item(item)
+
+    def forward(self, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:
+        """Scores of all pairs: [B, width], [C, width], [C] -> [B, C]."""
+        left, right = self.towers(user, item)
+        return left @ right.T + bias
+
+
+class MLPHead(nn.Module):
+    """The paper's head: an MLP on both fused vectors.
+
+    s(u, i) = w . ReLU(W_u x_u + W_i x_i + c) + b_i
+
+    which is a two-layer MLP on [x_u || x_i], its first layer split so that all pairs share it.
+    """
+
+    def __init__(self, width: int, hidden: int = 64, pairs_at_once: int = 1 << 20) -> None:
+        super().__init__()
+        self.user = nn.Linear(width, hidden)
+        self.item = nn.Linear(width, hidden, bias=False)
+        self.out = nn.Linear(hidden, 1, bias=False)
+        self.pairs_at_once = pairs_at_once
+
+    def forward(self, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:
+        """Scores of all pairs: [B, width], [C, width], [C] -> [B, C]."""
+        left, right = self.user(user), self.item(item)
+        # a slice of users at a time: the hidden layer has B x C x hidden numbers
+        rows = max(1, self.pairs_at_once // max(1, len(right)))
+        scores = [
+            self.out(torch.relu(part.unsqueeze(1) + right.unsqueeze(0))).squeeze(-1)
+            for part in left.split(rows)
+        ]
+        return torch.cat(scores) + bias if scores else left.new_zeros(0, len(right))

@@ -1,0 +1,242 @@
+"""The hybrid model: text and graph fused in two streams, then a head that scores user and product.
+
+After "Research on Personalized Financial Product Recommendation by Integrating Large Language
+Models and Graph Neural Networks", arXiv 2506.05873.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from finrec_dgl.graph import (
+    INTERACTED_BY,
+    INTERACTS,
+    NODE_TYPES,
+    Blocks,
+    Relation,
+    tie_relations,
+)
+from finrec_dgl.nn.config import HybridConfig
+from finrec_dgl.nn.features import NodeFeatures
+from finrec_dgl.nn.fusion import linear_map
+from finrec_dgl.nn.heads import DotHead, MLPHead
+from finrec_dgl.nn.pseudo import PseudoLabels
+from finrec_dgl.nn.start import Start
+from finrec_dgl.nn.streams import StreamOne, StreamTwo
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What of a data set fixes the shapes of the model's weights."""
+
+    n_users: int
+    n_items: int
+    text_dim: int
+    tie_kinds: tuple[str, ...] = ()
+    pseudo_classes: int = 0
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """Fused vectors [n, width] of the blocks' output nodes, and their pseudo-label logits [n, C].
+
+    ``pseudo`` is None without pseudo-labels.
+    """
+
+    fused: Mapping[str, Tensor]
+    pseudo: Mapping[str, Tensor] | None
+
+
+class HybridRecommender(nn.Module):
+    """The model of formulas (1) to (6).
+
+    e_i                         text vector of node i, given (formula 1)
+    y_i = sigmoid(W_y e_i)      pseudo-labels (2)
+    x_i = W_x [e_i || y_i]      first features, to width ``dim`` (3)
+    h_i^(0) = x_i + z_i         z_i: learned vector of the node (``ids``)
+    s_i = StreamOne(x, h^(0))   graph attention, fusion in its messages (4, 5)
+    p_i = StreamTwo(W_p [e_i || y_i], z)   direct fusion after graph convolution (6)
+    score(u, i) = head([s_u || p_u], [s_i || p_i]) + b_i
+
+    Switched-off parts are absent, not zeroed: see ``HybridConfig``. Shapes: ``encode`` returns
+    fused vectors of width ``dim`` times the number of streams.
+    """
+
+    def __init__(self, config: HybridConfig, shape: ModelShape) -> None:
+        super().__init__()
+        self.config = config
+        self.shape = shape
+        dim = config.dim
+        has_text = config.text and shape.text_dim > 0
+        self.pseudo = (
+            PseudoLabels(shape.text_dim, shape.pseudo_classes)
+            if has_text and config.uses_pseudo and shape.pseudo_classes
+            else None
+        )
+        text_width = shape.text_dim + (shape.pseudo_classes if self.pseudo is not None else 0)
+        attends = config.stream_one and config.graph
+        self.text_one = _text_maps(text_width, dim) if has_text and attends else None
+        # without the graph, Stream Two is text alone, and all that is left
+        fuses = config.stream_two or not config.graph
+        self.text_two = _text_maps(text_width, dim) if has_text and fuses else None
+        self.ids = (
+            nn.ParameterDict(
+                {
+                    name: nn.Parameter(torch.randn(size, dim) * config.init_scale)
+                    for name, size in (("user", shape.n_users), ("item", shape.n_items))
+                    if name == "item" or config.ids == "both"
+                }
+            )
+            if config.uses_ids
+            else None
+        )
+        fusion = config.fusion if has_text else "graph"
+        fusion_two = config.fusion_two if has_text else "graph"
+        if not config.graph:
+            fusion_two = "text"
+        self.stream_one = (
+            StreamOne(
+                self.relations(),
+                dim=dim,
+                layers=config.layers,
+                heads=config.heads,
+                fusion=fusion,
+                dropout=config.dropout,
+                attention_dropout=config.attention_dropout,
+            )
+            if attends
+            else None
+        )
+        self.stream_two = (
+            StreamTwo(
+                dim=dim, layers=config.linear_layers if config.graph else 0, fusion=fusion_two
+            )
+            if fuses
+            else None
+        )
+        streams = [stream for stream in (self.stream_one, self.stream_two) if stream is not None]
+        width = dim * len(streams)
+        quiet = dim if len(streams) == 2 else 0
+        self.head = DotHead(width, quiet) if config.head == "dot" else MLPHead(width)
+        self.item_bias = nn.Parameter(torch.zeros(shape.n_items))
+
+    @torch.no_grad()
+    def start_from(self, start: Start) -> None:
+        """Set what the training data can tell before any step: biases, learned vectors."""
+        self.item_bias.copy_(start.item_bias)
+        if self.ids is not None:
+            for name, vectors in start.ids.items():
+                if name in self.ids:
+                    self.ids[name].copy_(vectors)
+
+    def relations(self) -> tuple[Relation, ...]:
+        """The relations that carry messages in Stream One."""
+        kinds = self.shape.tie_kinds if self.config.social else ()
+        ties = [relation for kind in kinds for relation in tie_relations(kind)]
+        return (INTERACTS, INTERACTED_BY, *ties)
+
+    def encode(
+        self, blocks: Blocks, features: NodeFeatures, hidden: Mapping[str, Tensor] | None = None
+    ) -> Encoded:
+        """Fused vectors of the output nodes of ``blocks``.
+
+        ``features``: of all nodes. ``hidden`` (bool [n] a type): nodes whose text is to be
+        treated as absent.
+        """
+        given = features.gather(blocks)
+        has_text = dict(given.has_text)
+        if hidden is not None:
+            for name in NODE_TYPES:
+                ids = blocks.inputs[name]
+                has_text[name] &= ~(hidden[name] if ids is None else hidden[name][ids])
+        sizes = {name: len(given.degree[name]) for name in NODE_TYPES}
+        logits, first = self._first_features(given)
+        states = self._id_states(blocks, sizes)
+        outputs = []
+        if self.stream_one is not None:
+            text = self._project(self.text_one, first, has_text, sizes)
+            start = {name: text[name] + states[name] for name in NODE_TYPES}
+            outputs.append(self.stream_one(blocks.layers, text, has_text, start))
+        if self.stream_two is not None:
+            text = self._project(self.text_two, first, has_text, sizes)
+            start = states if self.ids is not None else text
+            outputs.append(self.stream_two(blocks.layers, text, has_text, start, given.degree))
+        fused = {
+            name: torch.cat([output[name] for output in outputs], dim=1) for name in NODE_TYPES
+        }
+        if logits is not None:
+            logits = {name: logits[name][: len(fused[name])] for name in NODE_TYPES}
+        return Encoded(fused, logits)
+
+    def score(self, user: Tensor, item: Tensor, item_ids: Tensor | None = None) -> Tensor:
+        """Scores [B, C] of fused users [B, width] and products [C, width].
+
+        ``item_ids`` [C]: the products' node numbers (None: all in order), for their bias.
+        """
+        bias = self.item_bias if item_ids is None else self.item_bias[item_ids]
+        return self.head(user, item, bias)
+
+    def squared_weights(self) -> Tensor:
+        """The part of ||Theta||^2 (formula 7) that is dense weights, a scalar."""
+        parts = [
+            parameter.square().sum()
+            for name, parameter in self.named_parameters()
+            if not name.startswith(("ids.", "item_bias"))
+        ]
+        return torch.stack(parts).sum() if parts else self.item_bias.new_zeros(())
+
+    def squared_ids(self, seeds: Mapping[str, Tensor]) -> Tensor:
+        """The part of ||Theta||^2 that is learned vectors: mean over the seeds of ||z_i||^2.
+
+        Only the seeds' vectors, so that its cost and its size do not grow with the graph.
+        """
+        if self.ids is None:
+            return self.item_bias.new_zeros(())
+        rows = [self.ids[name][seeds[name]].square().sum(1) for name in self.ids]
+        return torch.cat(rows).mean()
+
+    def _first_features(
+        self, given: NodeFeatures
+    ) -> tuple[dict[str, Tensor] | None, dict[str, Tensor]]:
+        """Pseudo-label logits and [e || y] per node type."""
+        if self.text_one is None and self.text_two is None:
+            return None, {}
+        if self.pseudo is None:
+            return None, dict(given.text)
+        logits = {name: self.pseudo(given.text[name]) for name in NODE_TYPES}
+        first = {
+            name: torch.cat([given.text[name], torch.sigmoid(logits[name])], dim=1)
+            for name in NODE_TYPES
+        }
+        return logits, first
+
+    def _project(
+        self,
+        maps: nn.ModuleDict | None,
+        first: Mapping[str, Tensor],
+        has_text: Mapping[str, Tensor],
+        sizes: Mapping[str, int],
+    ) -> dict[str, Tensor]:
+        """x_i = W [e_i || y_i], and zero for a node without text: [n, dim] per node type."""
+        if maps is None:
+            zeros = self.item_bias.new_zeros
+            return {name: zeros(sizes[name], self.config.dim) for name in NODE_TYPES}
+        return {name: maps[name](first[name]) * has_text[name].unsqueeze(1) for name in NODE_TYPES}
+
+    def _id_states(self, blocks: Blocks, sizes: Mapping[str, int]) -> dict[str, Tensor]:
+        """z_i of the input nodes, zero for node types without learned vectors."""
+        states = {}
+        for name, ids in blocks.inputs.items():
+            if self.ids is None or name not in self.ids:
+                states[name] = self.item_bias.new_zeros(sizes[name], self.config.dim)
+            else:
+                states[name] = self.ids[name] if ids is None else self.ids[name][ids]
+        return states
+
+
+def _text_maps(width: int, dim: int) -> nn.ModuleDict:
+    return nn.ModuleDict({name: linear_map(width, dim) for name in NODE_TYPES})

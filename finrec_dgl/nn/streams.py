@@ -1,0 +1,244 @@
+"""The two streams: graph attention with the fusion inside, and direct fusion after convolution."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from finrec_dgl.graph import INTERACTED_BY, INTERACTS, NODE_TYPES, Relation
+from finrec_dgl.graph.backend import dgl
+from finrec_dgl.nn.attention import RelationAttention
+from finrec_dgl.nn.fusion import Fusion, linear_map
+
+ByType = Mapping[str, Tensor]
+
+
+def _sources(layer: Any, states: ByType) -> dict[str, Tensor]:
+    """The states of the layer's source nodes: they stand first among the wider layer's."""
+    return {name: states[name][: layer.num_src_nodes(name)] for name in NODE_TYPES}
+
+
+def _destinations(layer: Any, states: ByType) -> dict[str, Tensor]:
+    return {name: states[name][: layer.num_dst_nodes(name)] for name in NODE_TYPES}
+
+
+class RelationMixer(nn.Module):
+    """Combines what relations bring to a node by a learned attention of the node over relations.
+
+    w_i^r = q . tanh(W o_i^r + b^r);  out_i = sum over r of softmax_r(w_i^r) o_i^r
+
+    The softmax runs over the relations in which node i has a neighbour; none: zero.
+    After the semantic attention of HAN (Wang et al., 2019), here for each node by itself.
+    """
+
+    def __init__(self, dim: int, relations: int) -> None:
+        super().__init__()
+        self.relations = relations
+        if relations > 1:
+            self.transform = nn.Linear(dim, dim, bias=False)
+            self.bias = nn.Parameter(torch.zeros(relations, dim))
+            self.query = nn.Parameter(torch.empty(dim))
+            nn.init.normal_(self.query, std=dim**-0.5)
+
+    def forward(self, outputs: Tensor, present: Tensor) -> Tensor:
+        """[relations, n, dim] and bool [relations, n] -> [n, dim]."""
+        if self.relations == 1:
+            return outputs[0]  # zero already where the node has no neighbour
+        hidden = torch.tanh(self.transform(outputs) + self.bias.unsqueeze(1))
+        weight = (hidden @ self.query).masked_fill(~present, float("-inf"))
+        # a node without any neighbour: a plain softmax over zeros, of outputs that are zero
+        weight = weight.masked_fill(~present.any(dim=0), 0.0)
+        return (torch.softmax(weight, dim=0).unsqueeze(-1) * outputs).sum(dim=0)
+
+
+class AttentionLayer(nn.Module):
+    """One layer of heterogeneous graph attention.
+
+    h_i^(l+1) = ReLU(mix_r(attention of relation r over N_r(i)) + W_self h_i)     (formulas 4, 5)
+
+    ``last``: without the ReLU, so that an inner product can be negative.
+    """
+
+    def __init__(
+        self,
+        relations: Sequence[Relation],
+        dim: int,
+        heads: int,
+        fusion: str,
+        *,
+        dropout: float,
+        attention_dropout: float,
+        last: bool,
+    ) -> None:
+        super().__init__()
+        self.relations = tuple(relations)
+        self.dropout = dropout
+        self.last = last
+        self.messages = nn.ModuleDict(
+            {
+                key(relation): RelationAttention(dim, heads, fusion, attention_dropout)
+                for relation in self.relations
+            }
+        )
+        self.mixers = nn.ModuleDict()
+        self.own = nn.ModuleDict()
+        for name in NODE_TYPES:
+            incoming = [relation for relation in self.relations if relation[2] == name]
+            self.mixers[name] = RelationMixer(dim, len(incoming))
+            self.own[name] = linear_map(dim, dim)
+
+    def forward(self, layer: Any, text: ByType, has_text: ByType, states: ByType) -> ByType:
+        """States of the layer's source nodes -> states of its destination nodes, [n_dst, dim]."""
+        states = {
+            name: functional.dropout(state, self.dropout, self.training)
+            for name, state in states.items()
+        }
+        own = _destinations(layer, states)
+        out = {}
+        for name in NODE_TYPES:
+            brought, present = [], []
+            for relation in self.relations:
+                if relation[2] != name:
+                    continue
+                edges, sender = layer[relation], relation[0]
+                brought.append(
+                    self.messages[key(relation)](
+                        edges, text[sender], has_text[sender], states[sender], own[name]
+                    )
+                )
+                present.append(edges.in_degrees() > 0)
+            mixed = self.mixers[name](torch.stack(brought), torch.stack(present))
+            state = mixed + self.own[name](own[name])
+            out[name] = state if self.last else functional.relu(state)
+        return out
+
+
+def key(relation: Relation) -> str:
+    """A relation as a name that a module dictionary takes."""
+    return "/".join(relation).replace(".", "_")
+
+
+class StreamOne(nn.Module):
+    """L layers of graph attention over all relations; the fusion of text and graph is in them.
+
+    Shapes: text [n_src, dim], states [n_src, dim] of the first layer's sources; returns
+    [n_out, dim] for the last layer's destinations.
+    """
+
+    def __init__(
+        self,
+        relations: Sequence[Relation],
+        *,
+        dim: int,
+        layers: int,
+        heads: int,
+        fusion: str,
+        dropout: float,
+        attention_dropout: float,
+    ) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(
+            AttentionLayer(
+                relations,
+                dim,
+                heads,
+                fusion,
+                dropout=dropout,
+                attention_dropout=attention_dropout,
+                last=number == layers - 1,
+            )
+            for number in range(layers)
+        )
+
+    def forward(
+        self, blocks: Sequence[Any], text: ByType, has_text: ByType, states: ByType
+    ) -> ByType:
+        """Run the last ``layers`` of ``blocks``."""
+        for attention, layer in zip(self.layers, blocks[-len(self.layers) :], strict=True):
+            states = attention(
+                layer, _sources(layer, text), _sources(layer, has_text), _sources(layer, states)
+            )
+        return states
+
+
+class StreamTwo(nn.Module):
+    """Direct fusion of text features with graph-convolutional ones (formula 6).
+
+    z^(l+1)_i = sqrt(d_i) mean over j in N(i) of z^(l)_j / sqrt(d_j)
+    h_graph_i = d_i^p sum_l w_l z^(l)_i           p: learned, one for users, one for products
+    out       = fuse(h_text, h_graph)
+
+    With all neighbours at hand the mean is LightGCN's sum over 1 / sqrt(d_i d_j) (He et al.,
+    2020); with sampled ones, an unbiased estimate of it. d is the number of the node's
+    interactions as of the snapshot; its powers start at -1/4 for users (p = -1/2 would make a user
+    the mean of what they hold, 0 their sum over the root of d) and at 1/2 for products, which gives
+    popular ones their weight: with the spectral start and one layer the score is a low-pass filter
+    of the product graph, as in GF-CF (Shen et al., 2021). The layers' weights w are learned.
+    Shapes: [n_src, dim] in, [n_out, dim] out.
+    """
+
+    def __init__(self, *, dim: int, layers: int, fusion: str) -> None:
+        super().__init__()
+        self.layers = 0 if fusion == "text" else layers
+        if fusion != "text":
+            self.weight = nn.Parameter(torch.ones(layers + 1))
+            self.power = nn.ParameterDict(
+                {"user": nn.Parameter(torch.tensor(-0.25)), "item": nn.Parameter(torch.tensor(0.5))}
+            )
+        self.fusion = nn.ModuleDict(
+            {name: Fusion(fusion, dim, project=False, start=0.05) for name in NODE_TYPES}
+        )
+
+    def forward(
+        self,
+        blocks: Sequence[Any],
+        text: ByType,
+        has_text: ByType,
+        states: ByType,
+        degree: ByType,
+    ) -> ByType:
+        """Run the last ``layers`` of ``blocks``, then fuse with the text of the destinations."""
+        out = {}
+        for name, graph in self._graph_features(blocks, states, degree).items():
+            n_out = len(graph)
+            out[name] = self.fusion[name](text[name][:n_out], graph, has_text[name][:n_out])
+        return out
+
+    def _graph_features(self, blocks: Sequence[Any], states: ByType, degree: ByType) -> ByType:
+        """h_graph of the destinations of the last block."""
+        if self.fusion["user"].operator == "text":
+            return _destinations(blocks[-1], states) if blocks else states
+        if self.layers:
+            states = _sources(blocks[-self.layers], states)
+        total = {name: states[name] * self.weight[0] for name in NODE_TYPES}
+        for number, layer in enumerate(blocks[len(blocks) - self.layers :], start=1):
+            states = convolve(layer, states, degree)
+            total = {
+                name: total[name][: len(states[name])] + states[name] * self.weight[number]
+                for name in NODE_TYPES
+            }
+        return {
+            name: one * degree[name][: len(one)].clamp(min=1).pow(self.power[name]).unsqueeze(1)
+            for name, one in total.items()
+        }
+
+
+def convolve(layer: Any, states: ByType, degree: ByType) -> dict[str, Tensor]:
+    """One graph convolution over interactions, both ways; zero for a node without neighbours."""
+    out = {}
+    for sender, receiver, relation in (
+        ("user", "item", INTERACTS),
+        ("item", "user", INTERACTED_BY),
+    ):
+        edges = layer[relation]
+        n_src, n_dst = layer.num_src_nodes(sender), layer.num_dst_nodes(receiver)
+        d_src = degree[sender][:n_src].clamp(min=1).unsqueeze(1)
+        d_dst = degree[receiver][:n_dst].unsqueeze(1)
+        summed = dgl.ops.copy_u_sum(edges, states[sender][:n_src] * d_src.rsqrt())
+        count = edges.in_degrees().to(summed.dtype).clamp(min=1).unsqueeze(1)
+        out[receiver] = summed / count * d_dst.sqrt()
+    return out

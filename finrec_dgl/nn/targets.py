@@ -1,0 +1,174 @@
+"""Targets of the pseudo-labels: prototypes of text, product categories, or a file of labels.
+
+Nothing that is dated after the snapshot has a say in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from finrec_dgl.base.errors import ConfigError, DataError
+from finrec_dgl.dataset import Dataset, Snapshot
+from finrec_dgl.graph import NODE_TYPES
+from finrec_dgl.nn.config import HybridConfig
+from finrec_dgl.tables.columns import Field, load_table
+from finrec_dgl.tables.options import ReadOptions
+
+
+@dataclass(frozen=True)
+class PseudoTargets:
+    """Per node type: target float [n, C] in [0, 1] and confidence float [n] (0: no target)."""
+
+    target: Mapping[str, Tensor]
+    confidence: Mapping[str, Tensor]
+    classes: tuple[str, ...]
+
+
+def pseudo_targets(
+    config: HybridConfig, dataset: Dataset, snapshot: Snapshot, seed: int = 0
+) -> PseudoTargets:
+    """The targets that ``config.pseudo_target`` names, from nothing but ``snapshot``.
+
+    ``prototypes``: softmax(sharpness * cosine of e_i to k-means centres of training nodes' text)
+    ``columns``: one-hot categories of products; a user's is the mean over the products they hold
+    ``file``: see ``read_pseudo_file``.
+    Raises ConfigError where the data set lacks what is asked for.
+    """
+    if config.pseudo_target == "prototypes":
+        return _prototypes(config, snapshot, seed)
+    if config.pseudo_target == "columns":
+        return _columns(config, snapshot)
+    return read_pseudo_file(Path(config.pseudo_file or ""), dataset)
+
+
+def _text_of(snapshot: Snapshot) -> dict[str, np.ndarray]:
+    return {"user": snapshot.user_text, "item": snapshot.item_text}
+
+
+def _prototypes(config: HybridConfig, snapshot: Snapshot, seed: int) -> PseudoTargets:
+    from scipy.cluster.vq import kmeans2
+
+    text = _text_of(snapshot)
+    known = {name: np.abs(vectors).sum(axis=1) > 0 for name, vectors in text.items()}
+    trained = {
+        "user": np.bincount(snapshot.pairs.user, minlength=snapshot.n_users) > 0,
+        "item": np.bincount(snapshot.pairs.item, minlength=snapshot.n_items) > 0,
+    }
+    rng = np.random.default_rng(seed)
+    sample = [_some(text[name][known[name] & trained[name]], 8192, rng) for name in NODE_TYPES]
+    points = np.concatenate(sample).astype(np.float32)
+    classes = min(config.pseudo_classes, len(np.unique(points, axis=0)))
+    if classes == 0:
+        empty = {name: torch.zeros(len(text[name]), 1) for name in NODE_TYPES}
+        none = {name: torch.zeros(len(text[name])) for name in NODE_TYPES}
+        return PseudoTargets(empty, none, ("none",))
+    centres, _ = kmeans2(points, classes, iter=20, minit="++", seed=seed, missing="raise")
+    centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
+    target, confidence = {}, {}
+    for name in NODE_TYPES:
+        cosine = torch.from_numpy(np.asarray(text[name] @ centres.T, dtype=np.float32))
+        target[name] = torch.softmax(config.pseudo_sharpness * cosine, dim=1)
+        confidence[name] = torch.from_numpy(known[name].astype(np.float32))
+    return PseudoTargets(target, confidence, tuple(f"prototype {k}" for k in range(classes)))
+
+
+def _some(rows: np.ndarray, limit: int, rng: np.random.Generator) -> np.ndarray:
+    if len(rows) <= limit:
+        return rows
+    return rows[np.sort(rng.choice(len(rows), limit, replace=False))]
+
+
+def _columns(config: HybridConfig, snapshot: Snapshot) -> PseudoTargets:
+    columns = config.pseudo_columns or tuple(snapshot.item_categories)
+    unknown = [column for column in columns if column not in snapshot.item_categories]
+    if unknown or not columns:
+        raise ConfigError(
+            f"the data set has no product categories {unknown or ''}".rstrip(),
+            expected=f"some of {sorted(snapshot.item_categories)}",
+            where="model.pseudo_columns",
+        )
+    parts, names = [], []
+    for column in columns:
+        codes = snapshot.item_categories[column]
+        width = int(codes.max(initial=-1)) + 1
+        one_hot = np.zeros((snapshot.n_items, width), dtype=np.float32)
+        given = codes >= 0
+        one_hot[given, codes[given]] = 1.0
+        parts.append(one_hot)
+        names += [f"{column} {code}" for code in range(width)]
+    item = np.concatenate(parts, axis=1)
+    held = snapshot.matrix()
+    count = np.asarray(held.sum(axis=1)).reshape(-1)
+    user = np.asarray(held @ item) / np.maximum(count, 1)[:, None]
+    return PseudoTargets(
+        {"user": torch.from_numpy(user.astype(np.float32)), "item": torch.from_numpy(item)},
+        {
+            "user": torch.from_numpy((count > 0).astype(np.float32)),
+            "item": torch.from_numpy((item.sum(axis=1) > 0).astype(np.float32)),
+        },
+        tuple(names),
+    )
+
+
+def read_pseudo_file(path: Path, dataset: Dataset) -> PseudoTargets:
+    """Labels that a larger model, or a person, wrote: CSV or Parquet, one row a node.
+
+    Columns: ``node`` (``user`` or ``item``), ``id``, optionally ``confidence`` in [0, 1] (else 1),
+    and one column for each class with a number in [0, 1]. A node without a row has no target.
+    Raises DataError for what cannot be used; labels must rest on nothing dated after the cut.
+    """
+    fields = (Field("node", required=True), Field("id", kind="id", required=True))
+    table = load_table(path, "pseudo-labels", fields, ReadOptions(), {}, rest=True).table
+    classes = [name for name in table.column_names if name not in ("node", "id", "confidence")]
+    if not classes:
+        raise DataError(
+            "the file of pseudo-labels has no class columns",
+            expected="node, id, then one column for each class",
+            where=str(path),
+        )
+    sizes = {"user": dataset.n_users, "item": dataset.n_items}
+    target = {name: torch.zeros(size, len(classes)) for name, size in sizes.items()}
+    confidence = {name: torch.zeros(size) for name, size in sizes.items()}
+    values = np.stack([_share(table, name, path) for name in classes], axis=1)
+    sure = _share(table, "confidence", path) if "confidence" in table.column_names else None
+    kinds = table.column("node").to_pylist()
+    wrong = [row for row, kind in enumerate(kinds) if kind not in sizes]
+    if wrong:
+        raise DataError(
+            f"node is {kinds[wrong[0]]!r}",
+            expected="'user' or 'item'",
+            where=f"{path}, row {wrong[0] + 2}, column node",
+        )
+    for name, index_of in (("user", dataset.user_indices), ("item", dataset.item_indices)):
+        rows = np.array([row for row, kind in enumerate(kinds) if kind == name], dtype=np.int64)
+        if not len(rows):
+            continue
+        index = index_of(table.column("id").take(rows))
+        rows, index = rows[index >= 0], index[index >= 0]
+        target[name][index] = torch.from_numpy(values[rows])
+        confidence[name][index] = 1.0 if sure is None else torch.from_numpy(sure[rows])
+    return PseudoTargets(target, confidence, tuple(classes))
+
+
+def _share(table: pa.Table, name: str, path: Path) -> np.ndarray:
+    texts = table.column(name).to_pylist()
+    numbers = np.zeros(len(texts), dtype=np.float32)
+    for row, text in enumerate(texts):
+        try:
+            numbers[row] = float(text)
+        except (TypeError, ValueError):
+            numbers[row] = np.nan
+        if not 0 <= numbers[row] <= 1:
+            raise DataError(
+                f"the value is {text!r}",
+                expected="a number from 0 to 1",
+                where=f"{path}, row {row + 2}, column {name}",
+            )
+    return numbers

@@ -1,0 +1,75 @@
+"""The configuration of training: sampler, loss, optimiser, stopping; and of the model in it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from finrec_dgl.base.config import choice, refuse
+from finrec_dgl.nn import HybridConfig
+
+SAMPLERS = ("full", "neighbor")
+LOSSES = ("softmax", "bpr", "bce")
+NEGATIVES = ("all", "uniform", "popularity", "in-batch")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How to train. Raises ConfigError, naming every field out of range.
+
+    ``sampler``       ``full``: whole-graph propagation; ``neighbor``: sampled blocks
+    ``fanout``        neighbours a node and relation, from the seeds outwards (-1: all); the last
+                      one holds for deeper layers
+    ``batch_size``    positives a step
+    ``workers``       processes that sample blocks (``neighbor``); 0: in this one
+    ``loss``          ``softmax``, ``bpr`` or ``bce``
+    ``negatives``     ``all`` products (less those the user holds), or a draw shared by the batch:
+                      ``uniform``, by ``popularity``, or the other positives of the batch
+    ``n_negatives``   products drawn for ``uniform`` and ``popularity``
+    ``lambda_rec``, ``lambda_pseudo``, ``lambda_reg``  weights of the joint loss (formula 7);
+                      ``lambda_reg`` is on dense weights, ``lambda_ids`` on learned node vectors
+    ``lr``            Adam's step size;  ``clip``: largest norm of the gradient
+    ``epochs``        at most;  ``patience``: epochs without a better validation NDCG@10
+    ``refit``         train once more, as many epochs, on all before the cut (for test and use)
+    """
+
+    model: HybridConfig = field(default_factory=HybridConfig)
+    sampler: str = "full"
+    fanout: tuple[int, ...] = (10, 10, 10)
+    batch_size: int = 4096
+    workers: int = 0
+    loss: str = "softmax"
+    negatives: str = "all"
+    n_negatives: int = 1024
+    lambda_rec: float = 1.0
+    lambda_pseudo: float = 0.1
+    lambda_reg: float = 1e-5
+    lambda_ids: float = 1e-3
+    lr: float = 2e-3
+    clip: float = 1.0
+    epochs: int = 60
+    patience: int = 8
+    refit: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        problems = [
+            *choice("sampler", self.sampler, SAMPLERS),
+            *choice("loss", self.loss, LOSSES),
+            *choice("negatives", self.negatives, NEGATIVES),
+        ]
+        for name in ("batch_size", "n_negatives", "epochs", "patience"):
+            if getattr(self, name) < 1:
+                problems.append(f"{name} is {getattr(self, name)}, expected at least 1")
+        for name in ("workers", "lambda_rec", "lambda_pseudo", "lambda_reg", "lambda_ids", "seed"):
+            if not getattr(self, name) >= 0:
+                problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
+        for name in ("lr", "clip"):
+            if not getattr(self, name) > 0:
+                problems.append(f"{name} is {getattr(self, name)}, expected above 0")
+        if not self.fanout or any(one == 0 or one < -1 for one in self.fanout):
+            problems.append(f"fanout is {list(self.fanout)}, expected positive numbers, or -1: all")
+        refuse(problems, where="training")
+
+    def fanouts(self, depth: int) -> tuple[int, ...]:
+        """One fanout for each of ``depth`` layers."""
+        return (*self.fanout, *[self.fanout[-1]] * depth)[:depth]

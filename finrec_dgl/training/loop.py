@@ -1,0 +1,313 @@
+"""Trains a model on a data set: selection by validation, then a refit on all before the cut."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from finrec_dgl._version import __version__
+from finrec_dgl.base.config import to_mapping
+from finrec_dgl.base.errors import TrainingError, UsageError
+from finrec_dgl.base.files import check_writable_folder, read_json, write_atomically, write_json
+from finrec_dgl.base.progress import SILENT, Progress
+from finrec_dgl.dataset import Dataset, Snapshot
+from finrec_dgl.evaluation import evaluate
+from finrec_dgl.graph import NODE_TYPES
+from finrec_dgl.graph.backend import describe_backend
+from finrec_dgl.nn import (
+    PseudoTargets,
+    features_of,
+    pseudo_targets,
+    start_of,
+)
+from finrec_dgl.training.batches import Batches
+from finrec_dgl.training.checkpoint import (
+    load_weights,
+    optimiser_tensors,
+    put_optimiser,
+    put_weights,
+    save_weights,
+)
+from finrec_dgl.training.config import TrainConfig
+from finrec_dgl.training.losses import finite
+from finrec_dgl.training.metrics import MetricsLog
+from finrec_dgl.training.model import build_model
+from finrec_dgl.training.run import MARKER, Run, load_run
+from finrec_dgl.training.scoring import ModelScorer
+from finrec_dgl.training.step import joint_loss
+
+WATCHED = "ndcg@10"
+
+
+def train(
+    dataset: Dataset,
+    run: Path,
+    config: TrainConfig | None = None,
+    *,
+    progress: Progress = SILENT,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> Run:
+    """Train on ``dataset`` and leave everything in the folder ``run``.
+
+    First on the training interactions, with early stopping on validation NDCG@10; then, with
+    ``config.refit``, from scratch and for as many epochs on all interactions before the cut.
+    ``resume``: go on with a run that was cut off; the outcome is the same as without the cut.
+
+    Raises UsageError where ``run`` is in the way or does not fit, TrainingError where the loss is
+    no longer finite.
+    """
+    config = config or TrainConfig()
+    run = Path(run)
+    if resume and (run / MARKER).exists():
+        _check_resumable(run, dataset, config)
+    else:
+        check_writable_folder(run, marker=MARKER, overwrite=overwrite)
+        _begin(run, dataset, config)
+    started = time.perf_counter()
+    info = read_json(run / MARKER, what="run")
+    if info["state"] != "finished":
+        trainer = _Trainer(dataset, run, config, progress)
+        best = trainer.select()
+        if config.refit:
+            trainer.refit(best)
+        info |= {
+            "state": "finished",
+            "best_epoch": best["epoch"],
+            f"valid_{WATCHED}": best["value"],
+            "refitted": config.refit,
+            "seconds": round(info.get("seconds", 0) + time.perf_counter() - started, 2),
+        }
+        write_json(run / MARKER, info)
+        _drop_checkpoints(run)
+    return load_run(run, dataset)
+
+
+class _Trainer:
+    """Runs the phases ``select`` and ``refit``, each resumable at the last finished epoch."""
+
+    def __init__(
+        self, dataset: Dataset, run: Path, config: TrainConfig, progress: Progress
+    ) -> None:
+        self.dataset = dataset
+        self.run = run
+        self.config = config
+        self.progress = progress
+
+    def select(self) -> dict[str, Any]:
+        """Train without the validation part; keep the weights of the best epoch."""
+        phase = _Phase("select", self, self.dataset.snapshot("train"))
+        best = phase.state.get("best")
+        if best is None:
+            best = phase.judge(0)
+        with self.progress.task("train", self.config.epochs, "epochs") as task:
+            task.advance(phase.state["epoch"])
+            for epoch in range(phase.state["epoch"] + 1, self.config.epochs + 1):
+                if epoch - best["epoch"] > self.config.patience:
+                    break
+                terms = phase.train_epoch(epoch)
+                found = phase.judge(epoch, terms)
+                if found["value"] > best["value"]:
+                    best = found
+                phase.checkpoint(epoch, best)
+                task.advance(1, **_shown(terms, found["value"], best))
+        return best
+
+    def refit(self, best: Mapping[str, Any]) -> None:
+        """Train from scratch, as many epochs as were best, on all interactions before the cut."""
+        phase = _Phase("refit", self, self.dataset.snapshot("fit"))
+        with self.progress.task("refit", max(1, best["epoch"]), "epochs") as task:
+            task.advance(phase.state["epoch"])
+            for epoch in range(phase.state["epoch"] + 1, best["epoch"] + 1):
+                terms = phase.train_epoch(epoch)
+                phase.log.write({"phase": "refit", "epoch": epoch, **terms})
+                phase.checkpoint(epoch, dict(best))
+                task.advance(1, loss=f"{terms['loss']:.4f}")
+        phase.save("model.safetensors", best["epoch"])
+
+
+class _Phase:
+    """A model, its optimiser and its data, at the epoch that ``state`` tells."""
+
+    def __init__(self, name: str, trainer: _Trainer, snapshot: Snapshot) -> None:
+        self.name = name
+        self.run, self.config, self.dataset = trainer.run, trainer.config, trainer.dataset
+        self.snapshot = snapshot
+        self.features = features_of(snapshot)
+        self.targets = _targets(self.config, self.dataset, snapshot)
+        classes = len(self.targets.classes) if self.targets else 0
+        self.model = build_model(self.config, self.dataset, classes)
+        self.model.start_from(start_of(self.config.model, snapshot, self.config.seed))
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=self.config.lr)
+        self.batches = Batches(snapshot, self.config)
+        self.state: dict[str, Any] = {"epoch": 0}
+        self._restore()
+        self.log = MetricsLog(self.run, keep=(name, self.state["epoch"]))
+
+    def train_epoch(self, epoch: int) -> dict[str, float]:
+        """One pass over the interactions; the means of the loss's terms, and the speed."""
+        # all randomness follows from seed, phase and epoch: nothing else needs to be kept
+        torch.manual_seed(hash((self.config.seed, self.name == "refit", epoch)) % 2**31)
+        self.model.train()
+        started = time.perf_counter()
+        sums = torch.zeros(4, dtype=torch.float64)
+        seen = 0
+        for batch in self.batches.epoch(epoch):
+            loss = joint_loss(
+                self.model, self.config, batch, self.features, self.targets, self._hidden()
+            )
+            if not finite(loss.total):
+                raise TrainingError(
+                    f"the loss is no longer a finite number in epoch {epoch}",
+                    expected="a loss that falls",
+                    where=str(self.run),
+                    mend="try a smaller lr or clip; --resume starts at the last whole epoch",
+                )
+            self.optimiser.zero_grad()
+            loss.total.backward()
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+            self.optimiser.step()
+            terms = torch.stack([loss.total.detach(), loss.rec, loss.pseudo, loss.reg])
+            sums += terms.double() * len(batch.edges)
+            seen += len(batch.edges)
+        seconds = time.perf_counter() - started
+        total, rec, pseudo, reg = (sums / max(seen, 1)).tolist()
+        return {
+            "loss": total,
+            "rec": rec,
+            "pseudo": pseudo,
+            "reg": reg,
+            "interactions_per_second": seen / max(seconds, 1e-9),
+        }
+
+    def judge(self, epoch: int, terms: Mapping[str, float] | None = None) -> dict[str, Any]:
+        """Validation NDCG@10; the weights are kept where it is the best so far."""
+        scorer = ModelScorer(self.model, self.snapshot, self.features)
+        value = evaluate(scorer, self.dataset, "valid").metrics[WATCHED]
+        self.log.write({"phase": self.name, "epoch": epoch, **(terms or {}), WATCHED: value})
+        best = self.state.get("best")
+        found = {"epoch": epoch, "value": value}
+        if best is None or value > best["value"]:
+            self.state["best"] = found
+            self.save("selected.safetensors", epoch)
+        return found
+
+    def save(self, name: str, epoch: int) -> None:
+        """Write the weights as they are."""
+        note = {"epoch": str(epoch), "phase": self.name}
+        save_weights(self.run / name, self.model.state_dict(), note)
+
+    def checkpoint(self, epoch: int, best: Mapping[str, Any]) -> None:
+        """Write all that a resumed run needs: one file, so that it is whole or absent."""
+        tensors = {f"model.{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {
+            f"optimiser.{name}": value for name, value in optimiser_tensors(self.optimiser).items()
+        }
+        state = json.dumps({"epoch": epoch, "best": dict(best)})
+        save_weights(self._checkpoint_path(), tensors, {"state": state})
+
+    def _checkpoint_path(self) -> Path:
+        return self.run / "checkpoint" / f"{self.name}.safetensors"
+
+    def _restore(self) -> None:
+        path = self._checkpoint_path()
+        if not path.exists():
+            return
+        tensors = load_weights(path)
+        self.state = json.loads(_note(path)["state"])
+        put_weights(self.model, _under(tensors, "model."), path)
+        put_optimiser(self.optimiser, _under(tensors, "optimiser."))
+
+    def _hidden(self) -> dict[str, Tensor] | None:
+        """Nodes whose text is hidden in this step, anew each time."""
+        share = self.config.model.text_dropout
+        if not share:
+            return None
+        return {name: torch.rand(len(self.features.degree[name])) < share for name in NODE_TYPES}
+
+
+def _targets(config: TrainConfig, dataset: Dataset, snapshot: Snapshot) -> PseudoTargets | None:
+    if not config.model.uses_pseudo or not dataset.vectors.shape[1]:
+        return None
+    return pseudo_targets(config.model, dataset, snapshot, config.seed)
+
+
+def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def _note(path: Path) -> dict[str, str]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="pt") as file:
+        return dict(file.metadata())
+
+
+def _shown(terms: Mapping[str, float], value: float, best: Mapping[str, Any]) -> dict[str, str]:
+    return {
+        "loss": f"{terms['loss']:.4f}",
+        "rec": f"{terms['rec']:.4f}",
+        "pseudo": f"{terms['pseudo']:.4f}",
+        "reg": f"{terms['reg']:.4f}",
+        WATCHED: f"{value:.4f}",
+        "best": f"{best['value']:.4f} at {best['epoch']}",
+        "interactions/s": f"{terms['interactions_per_second']:,.0f}",
+    }
+
+
+def _begin(run: Path, dataset: Dataset, config: TrainConfig) -> None:
+    backend = describe_backend()
+    for stale in ("model.safetensors", "selected.safetensors", "metrics.jsonl"):
+        (run / stale).unlink(missing_ok=True)
+    _drop_checkpoints(run)
+    write_json(run / "config.json", to_mapping(config))
+    write_json(
+        run / MARKER,
+        {
+            "schema": 1,
+            "state": "training",
+            "dataset": {"path": str(Path(dataset.path).resolve()), "hash": dataset.hash},
+            "versions": {"finrec_dgl": __version__, "dgl": backend.dgl, "torch": backend.torch},
+            "seed": config.seed,
+            "threads": torch.get_num_threads(),
+        },
+    )
+    write_atomically(run / "metrics.jsonl", lambda target: target.write_text("", encoding="utf-8"))
+
+
+def _check_resumable(run: Path, dataset: Dataset, config: TrainConfig) -> None:
+    info = read_json(run / MARKER, what="run")
+    if info["dataset"]["hash"] != dataset.hash:
+        raise UsageError(
+            "the run was begun on another data set",
+            expected=f"data set {info['dataset']['hash'][:12]}, found {dataset.hash[:12]}",
+            where=str(run),
+            mend="resume with the data set it was begun on, or train into a new folder",
+        )
+    before = read_json(run / "config.json", what="run's configuration")
+    after = to_mapping(config)
+    changed = sorted(key for key in after if before.get(key) != after[key])
+    if changed:
+        raise UsageError(
+            f"the run was begun with another configuration: {', '.join(changed)} differ",
+            where=str(run / "config.json"),
+            mend="resume with the same options, or train into a new folder",
+        )
+
+
+def _drop_checkpoints(run: Path) -> None:
+    folder = run / "checkpoint"
+    if folder.is_dir():
+        for path in folder.iterdir():
+            path.unlink()
+        folder.rmdir()

@@ -1,0 +1,88 @@
+"""The two streams: mixing of relations, graph convolution, layers that fit sampled blocks."""
+
+import numpy as np
+import pytest
+import torch
+from snapshots import make_snapshot
+
+from finrec_dgl.graph import NODE_TYPES, NeighborSampler, whole_graph
+from finrec_dgl.nn import features_of
+from finrec_dgl.nn.streams import RelationMixer, StreamTwo, convolve
+
+
+def test_mixer_ignores_relations_without_neighbours():
+    """Catches an empty relation that takes weight from the others."""
+    torch.manual_seed(0)
+    mixer = RelationMixer(4, 3)
+    outputs = torch.randn(3, 5, 4)
+    present = torch.tensor([[1, 1, 0, 0, 1], [1, 0, 1, 0, 1], [1, 0, 0, 0, 0]]).bool()
+    mixed = mixer(outputs * present.unsqueeze(-1), present)
+    torch.testing.assert_close(mixed[1], outputs[0, 1])
+    torch.testing.assert_close(mixed[2], outputs[1, 2])
+    assert not mixed[3].any()
+    weights = torch.softmax(
+        torch.tanh(mixer.transform(outputs[:, 0]) + mixer.bias) @ mixer.query, dim=0
+    )
+    torch.testing.assert_close(mixed[0], weights @ outputs[:, 0])
+
+
+def test_convolution_is_lightgcns():
+    """Catches a wrong normalisation: D_u^-1/2 X D_i^-1/2, both ways."""
+    snapshot = make_snapshot()
+    degree = features_of(snapshot, torch.float64).degree
+    states = {name: torch.randn(len(degree[name]), 3, dtype=torch.float64) for name in NODE_TYPES}
+    out = convolve(snapshot.graph(), states, degree)
+    matrix = torch.from_numpy(snapshot.matrix().toarray()).double()
+    d_user, d_item = matrix.sum(1), matrix.sum(0)
+    normal = matrix / d_user.clamp(min=1).sqrt()[:, None] / d_item.clamp(min=1).sqrt()[None]
+    torch.testing.assert_close(out["user"], normal @ states["item"])
+    torch.testing.assert_close(out["item"], normal.T @ states["user"])
+
+
+def test_sampled_convolution_is_unbiased():
+    """Catches an estimate that shrinks with the fanout."""
+    snapshot = make_snapshot(users=12, items=8, edges=90)
+    degree = features_of(snapshot, torch.float64).degree
+    states = {name: torch.rand(len(degree[name]), 1, dtype=torch.float64) for name in NODE_TYPES}
+    exact = convolve(snapshot.graph(), states, degree)
+    seeds = {"user": torch.arange(12), "item": torch.arange(8)}
+    sampler = NeighborSampler(snapshot.graph(), [2])
+    sums = {name: torch.zeros_like(exact[name]) for name in NODE_TYPES}
+    draws = 1500
+    for _ in range(draws):
+        blocks = sampler.sample(seeds)
+        picked = {name: states[name][blocks.inputs[name]] for name in NODE_TYPES}
+        degrees = {name: degree[name][blocks.inputs[name]] for name in NODE_TYPES}
+        out = convolve(blocks.layers[0], picked, degrees)
+        for name in NODE_TYPES:
+            sums[name] += out[name]
+    for name in NODE_TYPES:
+        torch.testing.assert_close(sums[name] / draws, exact[name], rtol=0.06, atol=0.02)
+
+
+@pytest.mark.parametrize("layers", [0, 1, 3])
+def test_stream_two_equals_the_formula(layers):
+    """Catches lost layer weights or powers of the degree."""
+    snapshot = make_snapshot(1)
+    features = features_of(snapshot, torch.float64)
+    torch.manual_seed(0)
+    stream = StreamTwo(dim=4, layers=layers, fusion="graph").double()
+    with torch.no_grad():
+        stream.weight.uniform_(0.2, 1)
+    states = {
+        name: torch.randn(len(features.degree[name]), 4, dtype=torch.float64) for name in NODE_TYPES
+    }
+    blocks = whole_graph(snapshot.graph(), layers)
+    out = stream(blocks.layers, states, features.has_text, states, features.degree)
+    matrix = snapshot.matrix().toarray().astype(np.float64)
+    d = {"user": matrix.sum(1).clip(1), "item": matrix.sum(0).clip(1)}
+    normal = torch.from_numpy(matrix / np.sqrt(d["user"])[:, None] / np.sqrt(d["item"])[None])
+    user, item = states["user"], states["item"]
+    total_user, total_item = user * stream.weight[0], item * stream.weight[0]
+    for number in range(1, layers + 1):
+        user, item = normal @ item, normal.T @ user
+        total_user = total_user + user * stream.weight[number]
+        total_item = total_item + item * stream.weight[number]
+    for name, total in (("user", total_user), ("item", total_item)):
+        scale = torch.from_numpy(d[name]) ** stream.power[name]
+        torch.testing.assert_close(out[name], total * scale[:, None])

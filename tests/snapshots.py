@@ -1,0 +1,53 @@
+"""Small worlds as snapshots, for tests of the model and its training."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from finrec_dgl.dataset.snapshot import Pairs, Snapshot
+
+
+@dataclass(frozen=True)
+class FixedTexts:
+    """Text vectors as given."""
+
+    user: np.ndarray
+    item: np.ndarray
+
+    def users(self):
+        """Vectors and where they come from."""
+        return self.user, self.user.any(axis=1).astype(np.int8)
+
+    def items(self):
+        """Vectors."""
+        return self.item
+
+
+def make_snapshot(seed=0, users=30, items=20, edges=150, text_dim=8, kinds=("family",)):
+    """Random interactions; the last user and item have none; some nodes have no text."""
+    rng = np.random.default_rng(seed)
+    pairs = np.unique(rng.integers(0, [users - 1, items - 1], size=(edges, 2)), axis=0)
+
+    def vectors(count):
+        rows = rng.normal(size=(count, text_dim)).astype(np.float32)
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+        rows[rng.random(count) < 0.2] = 0
+        return rows
+
+    ties = {}
+    for kind in kinds:
+        ends = np.unique(rng.integers(0, users - 1, size=(40, 2)), axis=0)
+        ends = ends[ends[:, 0] != ends[:, 1]].astype(np.int32)
+        ties[kind] = (ends[:, 0], ends[:, 1])
+    return Snapshot(
+        n_users=users,
+        n_items=items,
+        time=1_000,
+        pairs=Pairs(pairs[:, 0].astype(np.int32), pairs[:, 1].astype(np.int32)),
+        count=np.ones(len(pairs), np.float32),
+        last=np.sort(rng.integers(0, 1_000, len(pairs))),
+        ties=ties,
+        item_categories={"kind": rng.integers(-1, 4, items).astype(np.int32)},
+        user_categories={},
+        texts=FixedTexts(vectors(users), vectors(items)),
+    )
