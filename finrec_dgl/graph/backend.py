@@ -101,7 +101,8 @@ def _import_dgl() -> tuple[Any, GraphBackend]:
     in_use = sys.modules.get("dgl.graphbolt")
     kind = "stand-in" if getattr(in_use, _STAND_IN_MARK, False) else "own"
     if kind == "stand-in":
-        module.graphbolt = in_use
+        # what an import of the submodule would have done
+        vars(module)["graphbolt"] = in_use
     return module, GraphBackend(str(module.__version__), version, kind)
 
 

@@ -11,6 +11,9 @@ from torch.nn import functional
 from finrec_dgl.graph.backend import dgl
 from finrec_dgl.nn.fusion import Fusion
 
+# below one edge in this many nodes, a relation is reduced to the nodes that take part in it
+_SPARSE = 2
+
 
 def attend(
     edges: Any,
@@ -36,6 +39,20 @@ def attend(
     if dropout:
         alpha = functional.dropout(alpha, dropout)
     return dgl.ops.u_mul_e_sum(edges, value, alpha.unsqueeze(-1))
+
+
+def compact(edges: Any) -> tuple[Any, Tensor, Tensor]:
+    """One relation as a block of just the nodes that have an edge, and their numbers.
+
+    Returns the block, the senders int64 [s] and the receivers int64 [r], both sorted.
+    """
+    source, target = edges.edges()
+    senders, source = torch.unique(source, return_inverse=True)
+    receivers, target = torch.unique(target, return_inverse=True)
+    block = dgl.create_block(
+        (source, target), num_src_nodes=len(senders), num_dst_nodes=len(receivers)
+    )
+    return block, senders.long(), receivers.long()
 
 
 class RelationAttention(nn.Module):
@@ -67,8 +84,22 @@ class RelationAttention(nn.Module):
         self, edges: Any, text: Tensor, has_text: Tensor, h_src: Tensor, h_dst: Tensor
     ) -> Tensor:
         """Messages of all senders, weighed by each receiver."""
-        value = self.fusion(text, h_src, has_text).view(len(h_src), self.heads, -1)
-        receiver = self.receiver(h_dst).view(len(h_dst), self.heads, -1)
+        if not edges.num_edges():
+            return torch.zeros_like(h_dst)
+        if edges.num_edges() * _SPARSE >= max(len(h_src), len(h_dst)):
+            return self._attend(edges, text, has_text, h_src, h_dst)
+        # few nodes take part, such as those with ties: only they cost anything
+        small, senders, receivers = compact(edges)
+        out = self._attend(
+            small, text[senders], has_text[senders], h_src[senders], h_dst[receivers]
+        )
+        return h_dst.new_zeros(h_dst.shape).index_copy(0, receivers, out)
+
+    def _attend(
+        self, edges: Any, text: Tensor, has_text: Tensor, h_src: Tensor, h_dst: Tensor
+    ) -> Tensor:
+        value = self.fusion(text, h_src, has_text).unflatten(1, (self.heads, -1))
+        receiver = self.receiver(h_dst).unflatten(1, (self.heads, -1))
         out = attend(
             edges,
             (value * self.attend_src).sum(-1),

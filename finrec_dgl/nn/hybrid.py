@@ -94,6 +94,9 @@ class HybridRecommender(nn.Module):
             if config.uses_ids
             else None
         )
+        for name, vectors in (self.ids or {}).items():
+            # where the vectors started; not part of the weights
+            self.register_buffer(f"anchor_{name}", torch.zeros_like(vectors), persistent=False)
         fusion = config.fusion if has_text else "graph"
         fusion_two = config.fusion_two if has_text else "graph"
         if not config.graph:
@@ -132,6 +135,7 @@ class HybridRecommender(nn.Module):
             for name, vectors in start.ids.items():
                 if name in self.ids:
                     self.ids[name].copy_(vectors)
+                    self.get_buffer(f"anchor_{name}").copy_(vectors)
 
     def relations(self) -> tuple[Relation, ...]:
         """The relations that carry messages in Stream One."""
@@ -190,13 +194,17 @@ class HybridRecommender(nn.Module):
         return torch.stack(parts).sum() if parts else self.item_bias.new_zeros(())
 
     def squared_ids(self, seeds: Mapping[str, Tensor]) -> Tensor:
-        """The part of ||Theta||^2 that is learned vectors: mean over the seeds of ||z_i||^2.
+        """The part of ||Theta||^2 that is learned vectors: mean over seeds of ||z_i - z_i(0)||^2.
 
-        Only the seeds' vectors, so that its cost and its size do not grow with the graph.
+        A vector is pulled to where it started: the spectral start, or zero for a random one. Only
+        the seeds' vectors, so that its cost and its size do not grow with the graph.
         """
         if self.ids is None:
             return self.item_bias.new_zeros(())
-        rows = [self.ids[name][seeds[name]].square().sum(1) for name in self.ids]
+        rows = [
+            (self.ids[name] - self.get_buffer(f"anchor_{name}"))[seeds[name]].square().sum(1)
+            for name in self.ids
+        ]
         return torch.cat(rows).mean()
 
     def _first_features(

@@ -128,6 +128,22 @@ def test_without_fusion_it_is_gatconv():
     torch.testing.assert_close(ours, stock(edges, (h_src, h_dst)).flatten(1), rtol=1e-12, atol=0)
 
 
+def test_a_sparse_relation_gives_the_same_as_a_whole_one(monkeypatch):
+    """Catches nodes mixed up where a relation is reduced to those that take part."""
+    edges = build_graph(40, 30, np.array([3, 3, 17, 39]), np.array([2, 29, 29, 0]))[INTERACTS]
+    torch.manual_seed(4)
+    layer = RelationAttention(DIM, HEADS, "gate").double()
+    inputs = [torch.randn(n, DIM, dtype=torch.float64, requires_grad=True) for n in (40, 40, 30)]
+    has_text = torch.rand(40) < 0.5
+    found = []
+    for sparse in (0, 10**6):
+        monkeypatch.setattr("finrec_dgl.nn.attention._SPARSE", sparse)
+        out = layer(edges, inputs[0], has_text, inputs[1], inputs[2])
+        found.append((out, *torch.autograd.grad(out.square().sum(), inputs)))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-14)
+
+
 def test_isolated_nodes_and_empty_relations_are_zero_and_finite():
     """Catches a softmax over nothing."""
     edges, _ = relation(3)
@@ -141,5 +157,5 @@ def test_isolated_nodes_and_empty_relations_are_zero_and_finite():
     empty = build_graph(7, 5, np.zeros(0, int), np.zeros(0, int))[INTERACTS]
     out = layer(empty, text, torch.ones(7, dtype=torch.bool), h_src, h_dst)
     assert not out.any()
-    out.sum().backward()
+    (out.sum() + h_src.sum()).backward()
     assert torch.isfinite(h_src.grad).all()
