@@ -1,0 +1,1 @@
+"""A made-up bank whose every cause of a purchase is known; see ``finrec_dgl.tables.generate``."""
