@@ -148,12 +148,18 @@ def save_arrays(
     path: Path, arrays: Mapping[str, np.ndarray], metadata: Mapping[str, str] | None = None
 ) -> None:
     """Write named arrays as one safetensors file, atomically."""
+    from safetensors import SafetensorError
     from safetensors.numpy import save_file
 
     contiguous = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    write_atomically(
-        path, lambda target: save_file(contiguous, target, metadata=dict(metadata or {}) or None)
-    )
+
+    def write(target: Path) -> None:
+        try:
+            save_file(contiguous, target, metadata=dict(metadata or {}) or None)
+        except SafetensorError as error:  # such as a full disk, which it wraps
+            raise OSError(str(error)) from error
+
+    write_atomically(path, write)
 
 
 def load_arrays(path: Path, *, what: str = "file") -> dict[str, np.ndarray]:

@@ -69,7 +69,14 @@ def _check_range(index: np.ndarray, size: int, relation: Relation) -> None:
 
 def save_graph(path: Path, graph: Any) -> None:
     """Write ``graph`` in DGL's own format, atomically."""
-    write_atomically(path, lambda target: dgl.save_graphs(str(target), [graph], formats="coo"))
+
+    def write(target: Path) -> None:
+        try:
+            dgl.save_graphs(str(target), [graph], formats="coo")
+        except dgl.DGLError as error:  # such as a full disk, which it wraps
+            raise OSError("DGL could not write the graph") from error
+
+    write_atomically(path, write)
 
 
 def load_graph(path: Path) -> Any:

@@ -26,17 +26,19 @@ class HybridConfig:
     ``ids``           learned vectors of ``items``, of ``both`` users and items, or ``none``: users
                       without one are known by what they hold, their ties and their text
     ``ids_start``     where learned vectors start: ``spectral`` or ``random``
-    ``ids_rank``      singular vectors used by the spectral start, at most ``dim``
     ``spectral_power`` how fast the start's filter falls with the eigenvalue: 0 keeps all alike, 1
                       is two steps of a random walk
     ``spectral_users`` how much an active user's holdings count less in it: 0 all alike, 1 by 1 / d
-    ``dim``           width of every hidden vector
+    ``dim``           width of Stream One's hidden vectors
+    ``dim_two``       width of Stream Two and of learned vectors; the rank of the spectral start
     ``layers``        graph attention layers of Stream One
     ``linear_layers`` graph convolutions of Stream Two
     ``heads``         attention heads; divides ``dim``
     ``fusion``        operator in the messages of Stream One
     ``fusion_two``    operator of Stream Two
     ``head``          ``dot`` (towers and an inner product) or ``mlp`` (the paper's)
+    ``half_life``     days after which an interaction counts half in a product's weight at the end
+                      of Stream Two; 0: all count alike
     ``item_bias``     each product's bias starts at this times the logarithm of its popularity
     ``dropout``       on the inputs of each attention layer
     ``attention_dropout`` on the attention coefficients
@@ -57,17 +59,18 @@ class HybridConfig:
     stream_two: bool = True
     ids: str = "items"
     ids_start: str = "spectral"
-    ids_rank: int = 64
     spectral_power: float = 0.5
     spectral_users: float = 0.5
     dim: int = 64
+    dim_two: int = 128
     layers: int = 3
     linear_layers: int = 1
     heads: int = 4
     fusion: str = "gate"
     fusion_two: str = "gate"
     head: str = "dot"
-    item_bias: float = 0.5
+    half_life: float = 0.0
+    item_bias: float = 0.0
     dropout: float = 0.1
     attention_dropout: float = 0.1
     text_dropout: float = 0.0
@@ -87,13 +90,13 @@ class HybridConfig:
             *choice("ids_start", self.ids_start, IDS_STARTS),
             *choice("pseudo_target", self.pseudo_target, PSEUDO_TARGETS),
         ]
-        for name in ("dim", "ids_rank", "layers", "linear_layers", "heads", "pseudo_classes"):
+        for name in ("dim", "dim_two", "layers", "linear_layers", "heads", "pseudo_classes"):
             if getattr(self, name) < 1:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 1")
         for name in ("dropout", "attention_dropout", "text_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 problems.append(f"{name} is {getattr(self, name)}, expected from 0 to below 1")
-        for name in ("item_bias", "spectral_power", "spectral_users"):
+        for name in ("half_life", "item_bias", "spectral_power", "spectral_users"):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
         for name in ("init_scale", "pseudo_sharpness"):

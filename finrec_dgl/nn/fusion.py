@@ -12,8 +12,8 @@ from finrec_dgl.nn.config import FUSIONS
 class Fusion(nn.Module):
     """Fuses text t [n, dim] with graph h [n, dim] to [n, dim] by one of five operators.
 
-    ``gate``    g * W_text t + (1 - g) * W_graph h, with g = sigmoid(V [t || h] + c) per channel,
-                and g = 0 for a node without text
+    ``gate``    g * W_text t + (1 - g) * W_graph h, with g = sigmoid(V [t || h] + c + prior) per
+                channel, and g = 0 for a node without text
     ``concat``  W [t || h]
     ``sum``     W_text t + W_graph h
     ``text``    W_text t;  ``graph``: W_graph h
@@ -42,13 +42,19 @@ class Fusion(nn.Module):
             nn.init.xavier_uniform_(self.gate_weight.weight, gain=0.1)
             nn.init.constant_(self.gate_weight.bias, float(torch.logit(torch.tensor(start))))
 
-    def gate(self, text: Tensor, graph: Tensor, has_text: Tensor) -> Tensor:
+    def gate(
+        self, text: Tensor, graph: Tensor, has_text: Tensor, prior: Tensor | None = None
+    ) -> Tensor:
         """The share of text g per node and channel, [n, dim]; only for the operator ``gate``."""
-        share = torch.sigmoid(self.gate_weight(torch.cat([text, graph], dim=1)))
-        return share * has_text.unsqueeze(1)
+        logit = self.gate_weight(torch.cat([text, graph], dim=1))
+        if prior is not None:
+            logit = logit + prior.unsqueeze(1)
+        return torch.sigmoid(logit) * has_text.unsqueeze(1)
 
-    def forward(self, text: Tensor, graph: Tensor, has_text: Tensor) -> Tensor:
-        """[n, dim], [n, dim], bool [n] -> [n, dim]."""
+    def forward(
+        self, text: Tensor, graph: Tensor, has_text: Tensor, prior: Tensor | None = None
+    ) -> Tensor:
+        """[n, dim], [n, dim], bool [n] -> [n, dim]. ``prior`` [n]: what the gate leans to."""
         if self.operator == "concat":
             return self.joint(torch.cat([text, graph], dim=1))
         if self.operator == "text":
@@ -57,7 +63,8 @@ class Fusion(nn.Module):
             return self.graph(graph)
         if self.operator == "sum":
             return self.text(text) + self.graph(graph)
-        return torch.lerp(self.graph(graph), self.text(text), self.gate(text, graph, has_text))
+        share = self.gate(text, graph, has_text, prior)
+        return torch.lerp(self.graph(graph), self.text(text), share)
 
 
 def linear_map(width_in: int, width_out: int) -> nn.Linear:

@@ -6,24 +6,40 @@ import torch
 from torch import Tensor, nn
 
 
-class DotHead(nn.Module):
-    """Towers for users and products, then an inner product with a bias of the product.
+class Tower(nn.Module):
+    """g * x + M x / width: [n, width] -> [n, width], with g per channel and M [width, width].
 
-    s(u, i) = (A x_u) . (B x_i) + b_i
-
-    A and B are square and start as the identity, but for the first ``quiet`` channels of B, which
-    start at zero: what comes in there (Stream One) joins the score as it learns to help it.
-    An index for nearest-neighbour search can serve this head. Shapes: x [n, width].
+    M starts at zero and g at one, so that a tower begins as the identity; g starts at zero in the
+    first ``quiet`` channels. The division matters: Adam moves all entries of a matrix by the same
+    step, which adds up over the width and would bend the fused vectors within one epoch.
     """
 
     def __init__(self, width: int, quiet: int = 0) -> None:
         super().__init__()
-        self.user = nn.Linear(width, width, bias=False)
-        self.item = nn.Linear(width, width, bias=False)
+        self.gain = nn.Parameter(torch.ones(width))
+        self.mix = nn.Parameter(torch.zeros(width, width))
         with torch.no_grad():
-            nn.init.eye_(self.user.weight)
-            nn.init.eye_(self.item.weight)
-            self.item.weight[:quiet] = 0.0
+            self.gain[:quiet] = 0.0
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """[n, width] -> [n, width]."""
+        return self.gain * fused + fused @ self.mix.T / len(self.gain)
+
+
+class DotHead(nn.Module):
+    """Towers for users and products, then an inner product with a bias of the product.
+
+    s(u, i) = tower_u(x_u) . tower_i(x_i) + b_i
+
+    The products' tower leaves out the first ``quiet`` channels at the start: what comes in there
+    (Stream One) joins the score as it learns to help it. An index for nearest-neighbour search can
+    serve this head. Shapes: x [n, width].
+    """
+
+    def __init__(self, width: int, quiet: int = 0) -> None:
+        super().__init__()
+        self.user = Tower(width)
+        self.item = Tower(width, quiet)
 
     def towers(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
         """The two vectors whose inner product is the score: [n_users, width], [n_items, width]."""

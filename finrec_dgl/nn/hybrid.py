@@ -57,13 +57,13 @@ class HybridRecommender(nn.Module):
     e_i                         text vector of node i, given (formula 1)
     y_i = sigmoid(W_y e_i)      pseudo-labels (2)
     x_i = W_x [e_i || y_i]      first features, to width ``dim`` (3)
-    h_i^(0) = x_i + z_i         z_i: learned vector of the node (``ids``)
+    h_i^(0) = x_i + W_z z_i     z_i: learned vector of the node (``ids``)
     s_i = StreamOne(x, h^(0))   graph attention, fusion in its messages (4, 5)
     p_i = StreamTwo(W_p [e_i || y_i], z)   direct fusion after graph convolution (6)
     score(u, i) = head([s_u || p_u], [s_i || p_i]) + b_i
 
     Switched-off parts are absent, not zeroed: see ``HybridConfig``. Shapes: ``encode`` returns
-    fused vectors of width ``dim`` times the number of streams.
+    fused vectors of width ``dim`` (Stream One) plus ``dim_two`` (Stream Two).
     """
 
     def __init__(self, config: HybridConfig, shape: ModelShape) -> None:
@@ -82,17 +82,25 @@ class HybridRecommender(nn.Module):
         self.text_one = _text_maps(text_width, dim) if has_text and attends else None
         # without the graph, Stream Two is text alone, and all that is left
         fuses = config.stream_two or not config.graph
-        self.text_two = _text_maps(text_width, dim) if has_text and fuses else None
+        self.text_two = _text_maps(text_width, config.dim_two) if has_text and fuses else None
+        if self.text_two is not None and config.graph:
+            # text joins the graph's score as it learns to help it
+            for weight in self.text_two.parameters():
+                nn.init.zeros_(weight)
         self.ids = (
             nn.ParameterDict(
                 {
-                    name: nn.Parameter(torch.randn(size, dim) * config.init_scale)
+                    name: nn.Parameter(torch.randn(size, config.dim_two) * config.init_scale)
                     for name, size in (("user", shape.n_users), ("item", shape.n_items))
                     if name == "item" or config.ids == "both"
                 }
             )
             if config.uses_ids
             else None
+        )
+        # Stream One is narrower than the learned vectors
+        self.ids_one = nn.ModuleDict(
+            {name: linear_map(config.dim_two, dim) for name in self.ids or {} if attends}
         )
         for name, vectors in (self.ids or {}).items():
             # where the vectors started; not part of the weights
@@ -116,14 +124,17 @@ class HybridRecommender(nn.Module):
         )
         self.stream_two = (
             StreamTwo(
-                dim=dim, layers=config.linear_layers if config.graph else 0, fusion=fusion_two
+                dim=config.dim_two,
+                layers=config.linear_layers if config.graph else 0,
+                fusion=fusion_two,
             )
             if fuses
             else None
         )
-        streams = [stream for stream in (self.stream_one, self.stream_two) if stream is not None]
-        width = dim * len(streams)
-        quiet = dim if len(streams) == 2 else 0
+        width_one = dim if attends else 0
+        width_two = config.dim_two if fuses else 0
+        quiet = width_one if fuses else 0
+        width = width_one + width_two
         self.head = DotHead(width, quiet) if config.head == "dot" else MLPHead(width)
         self.item_bias = nn.Parameter(torch.zeros(shape.n_items))
 
@@ -137,6 +148,14 @@ class HybridRecommender(nn.Module):
                     self.ids[name].copy_(vectors)
                     self.get_buffer(f"anchor_{name}").copy_(vectors)
 
+    @torch.no_grad()
+    def temper(self, factor: float) -> None:
+        """Scale learned vectors, and where they started, so that scores grow by ``factor``."""
+        for name, vectors in (self.ids or {}).items():
+            # a score has a product's vector at both ends: its own, and in the user's holdings
+            vectors.mul_(factor**0.5)
+            self.get_buffer(f"anchor_{name}").mul_(factor**0.5)
+
     def relations(self) -> tuple[Relation, ...]:
         """The relations that carry messages in Stream One."""
         kinds = self.shape.tie_kinds if self.config.social else ()
@@ -144,14 +163,19 @@ class HybridRecommender(nn.Module):
         return (INTERACTS, INTERACTED_BY, *ties)
 
     def encode(
-        self, blocks: Blocks, features: NodeFeatures, hidden: Mapping[str, Tensor] | None = None
+        self,
+        blocks: Blocks,
+        features: NodeFeatures,
+        hidden: Mapping[str, Tensor] | None = None,
+        *,
+        gathered: bool = False,
     ) -> Encoded:
         """Fused vectors of the output nodes of ``blocks``.
 
-        ``features``: of all nodes. ``hidden`` (bool [n] a type): nodes whose text is to be
-        treated as absent.
+        ``features``: of all nodes, or, if ``gathered``, of the input nodes. ``hidden`` (bool [n] a
+        type): nodes whose text is to be treated as absent.
         """
-        given = features.gather(blocks)
+        given = features if gathered else features.gather(blocks)
         has_text = dict(given.has_text)
         if hidden is not None:
             for name in NODE_TYPES:
@@ -162,13 +186,20 @@ class HybridRecommender(nn.Module):
         states = self._id_states(blocks, sizes)
         outputs = []
         if self.stream_one is not None:
-            text = self._project(self.text_one, first, has_text, sizes)
-            start = {name: text[name] + states[name] for name in NODE_TYPES}
+            text = self._project(self.text_one, first, has_text, sizes, self.config.dim)
+            start = {
+                name: text[name] + self.ids_one[name](states[name])
+                if name in self.ids_one
+                else text[name]
+                for name in NODE_TYPES
+            }
             outputs.append(self.stream_one(blocks.layers, text, has_text, start))
         if self.stream_two is not None:
-            text = self._project(self.text_two, first, has_text, sizes)
+            text = self._project(self.text_two, first, has_text, sizes, self.config.dim_two)
             start = states if self.ids is not None else text
-            outputs.append(self.stream_two(blocks.layers, text, has_text, start, given.degree))
+            outputs.append(
+                self.stream_two(blocks.layers, text, has_text, start, given.degree, given.activity)
+            )
         fused = {
             name: torch.cat([output[name] for output in outputs], dim=1) for name in NODE_TYPES
         }
@@ -228,11 +259,12 @@ class HybridRecommender(nn.Module):
         first: Mapping[str, Tensor],
         has_text: Mapping[str, Tensor],
         sizes: Mapping[str, int],
+        width: int,
     ) -> dict[str, Tensor]:
-        """x_i = W [e_i || y_i], and zero for a node without text: [n, dim] per node type."""
+        """x_i = W [e_i || y_i], and zero for a node without text: [n, width] per node type."""
         if maps is None:
             zeros = self.item_bias.new_zeros
-            return {name: zeros(sizes[name], self.config.dim) for name in NODE_TYPES}
+            return {name: zeros(sizes[name], width) for name in NODE_TYPES}
         return {name: maps[name](first[name]) * has_text[name].unsqueeze(1) for name in NODE_TYPES}
 
     def _id_states(self, blocks: Blocks, sizes: Mapping[str, int]) -> dict[str, Tensor]:
@@ -240,7 +272,7 @@ class HybridRecommender(nn.Module):
         states = {}
         for name, ids in blocks.inputs.items():
             if self.ids is None or name not in self.ids:
-                states[name] = self.item_bias.new_zeros(sizes[name], self.config.dim)
+                states[name] = self.item_bias.new_zeros(sizes[name], self.config.dim_two)
             else:
                 states[name] = self.ids[name] if ids is None else self.ids[name][ids]
         return states

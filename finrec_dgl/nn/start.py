@@ -37,9 +37,9 @@ def spectral_vectors(config: HybridConfig, snapshot: Snapshot, seed: int = 0) ->
     """Leading singular vectors of the normalised interactions, scaled for scores of unit order.
 
     R = D_u^(-a/2) X D_i^(-1/2) ~ U S V^T with S_1 = 1, a = ``spectral_users``. A product starts at
-    c V_i S^p and a user at c U_u S^p, p = ``spectral_power``, in the first ``ids_rank`` channels of
-    ``dim``, with c^2 = sqrt(n_items) * (mean interactions of a user)^(3/4): Stream Two starts with
-    a mean over what a user holds times the fourth root of how much that is.
+    c V_i S^p and a user at c U_u S^p, p = ``spectral_power``, with rank ``dim_two`` and
+    c^2 = sqrt(n_items) * (mean interactions of a user)^(3/4): Stream Two starts with a mean over
+    what a user holds times the fourth root of how much that is.
     With one graph convolution the score is then the low-pass filter V S^(2p) V^T of the products'
     graph. Source: graph filters for recommendation, Shen et al., 2021 (GF-CF).
     """
@@ -49,10 +49,10 @@ def spectral_vectors(config: HybridConfig, snapshot: Snapshot, seed: int = 0) ->
     users = scipy.sparse.diags_array(np.maximum(held, 1) ** (-config.spectral_users / 2))
     normal = users @ matrix @ scipy.sparse.diags_array(sold**-0.5)
     vectors = {
-        "user": np.zeros((snapshot.n_users, config.dim)),
-        "item": np.zeros((snapshot.n_items, config.dim)),
+        "user": np.zeros((snapshot.n_users, config.dim_two)),
+        "item": np.zeros((snapshot.n_items, config.dim_two)),
     }
-    rank = min(config.ids_rank, config.dim, min(normal.shape) - 1)
+    rank = min(config.dim_two, min(normal.shape) - 1)
     if rank >= 1 and matrix.nnz:
         first = np.random.default_rng(seed).random(min(normal.shape))
         left, values, right = scipy.sparse.linalg.svds(normal, k=rank, v0=first)

@@ -169,15 +169,16 @@ class StreamTwo(nn.Module):
     """Direct fusion of text features with graph-convolutional ones (formula 6).
 
     z^(l+1)_i = sqrt(d_i) mean over j in N(i) of z^(l)_j / sqrt(d_j)
-    h_graph_i = d_i^p sum_l w_l z^(l)_i           p: learned, one for users, one for products
-    out       = fuse(h_text, h_graph)
+    h_graph_i = a_i^p sum_l w_l z^(l)_i           p: learned, one for users, one for products
+    out       = fuse(h_text, h_graph), the gate with a prior of -log d_i
 
     With all neighbours at hand the mean is LightGCN's sum over 1 / sqrt(d_i d_j) (He et al.,
     2020); with sampled ones, an unbiased estimate of it. d is the number of the node's
-    interactions as of the snapshot; its powers start at -1/4 for users (p = -1/2 would make a user
-    the mean of what they hold, 0 their sum over the root of d) and at 1/2 for products, which gives
-    popular ones their weight: with the spectral start and one layer the score is a low-pass filter
-    of the product graph, as in GF-CF (Shen et al., 2021). The layers' weights w are learned.
+    interactions as of the snapshot, a the same, a product's weighed by their age where there is a
+    ``half_life``. The powers start at -1/4 for users (-1/2 would make a user the mean of what they
+    hold) and at 1/2 for products, which gives popular ones their weight: with the spectral start
+    and one layer the score is a low-pass filter of the product graph, as in GF-CF (Shen et al.,
+    2021). The layers' weights w are learned.
     Shapes: [n_src, dim] in, [n_out, dim] out.
     """
 
@@ -190,7 +191,7 @@ class StreamTwo(nn.Module):
                 {"user": nn.Parameter(torch.tensor(-0.25)), "item": nn.Parameter(torch.tensor(0.5))}
             )
         self.fusion = nn.ModuleDict(
-            {name: Fusion(fusion, dim, project=False, start=0.05) for name in NODE_TYPES}
+            {name: Fusion(fusion, dim, project=False) for name in NODE_TYPES}
         )
 
     def forward(
@@ -200,16 +201,22 @@ class StreamTwo(nn.Module):
         has_text: ByType,
         states: ByType,
         degree: ByType,
+        activity: ByType,
     ) -> ByType:
         """Run the last ``layers`` of ``blocks``, then fuse with the text of the destinations."""
         out = {}
         for name, graph in self._graph_features(blocks, states, degree).items():
             n_out = len(graph)
-            out[name] = self.fusion[name](text[name][:n_out], graph, has_text[name][:n_out])
+            if self.fusion[name].operator != "text":
+                scale = activity[name][:n_out].clamp(min=0.5).pow(self.power[name])
+                graph = graph * scale.unsqueeze(1)
+            # few interactions say little: the gate leans to text as d falls, 1 / (1 + d) at first
+            prior = -degree[name][:n_out].clamp(min=1e-3).log()
+            out[name] = self.fusion[name](text[name][:n_out], graph, has_text[name][:n_out], prior)
         return out
 
     def _graph_features(self, blocks: Sequence[Any], states: ByType, degree: ByType) -> ByType:
-        """h_graph of the destinations of the last block."""
+        """sum_l w_l z^(l) of the destinations of the last block."""
         if self.fusion["user"].operator == "text":
             return _destinations(blocks[-1], states) if blocks else states
         if self.layers:
@@ -221,10 +228,7 @@ class StreamTwo(nn.Module):
                 name: total[name][: len(states[name])] + states[name] * self.weight[number]
                 for name in NODE_TYPES
             }
-        return {
-            name: one * degree[name][: len(one)].clamp(min=1).pow(self.power[name]).unsqueeze(1)
-            for name, one in total.items()
-        }
+        return total
 
 
 def convolve(layer: Any, states: ByType, degree: ByType) -> dict[str, Tensor]:

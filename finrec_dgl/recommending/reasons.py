@@ -24,7 +24,7 @@ from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.dataset.snapshot import FROM_POSTS
 from finrec_dgl.graph import INTERACTED_BY, NODE_TYPES, Blocks, Relation, tie_relations
 from finrec_dgl.graph.backend import dgl
-from finrec_dgl.nn import HybridRecommender, NodeFeatures, features_of
+from finrec_dgl.nn import HybridRecommender, NodeFeatures
 from finrec_dgl.training import ModelScorer
 
 MOST_REASONS = 3
@@ -155,6 +155,7 @@ def effects_of(
         {**features.text, "user": features.text["user"][nodes]},
         {**features.has_text, "user": has_text},
         {**features.degree, "user": degree},
+        {**features.activity, "user": degree},
     )
     index = torch.from_numpy(np.asarray(items, dtype=np.int64))
     training = model.training
@@ -197,7 +198,7 @@ def explain(
     product's vector.
     """
     model, snapshot = scorer.model, scorer.snapshot
-    features = features_of(snapshot)
+    features = scorer.features
     evidence = evidence_of(model, snapshot, features, user)
     effects = effects_of(model, snapshot.graph(), features, user, evidence, items)
     tell = _Teller(dataset, snapshot, user, items)

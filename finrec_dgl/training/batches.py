@@ -16,6 +16,7 @@ from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph import Blocks, NeighborSampler, whole_graph
 from finrec_dgl.graph.backend import dgl
 from finrec_dgl.training.config import TrainConfig
+from finrec_dgl.training.seed_texts import seed_texts
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,8 @@ class Batch:
 
     ``edges`` int64 [B]: the interactions to predict, by their number in the graph; they are in no
     layer of ``blocks``. ``users`` [n], ``items`` [C]: distinct seeds, sorted; ``items`` are the
-    candidates. ``user_row`` [B], ``item_column`` [B]: where each positive's ends stand in them.
+    candidates. ``user_text`` [n, d] or None: the users' text without that of ``edges``, where users
+    wrote any. ``user_row`` [B], ``item_column`` [B]: where each positive's ends stand in them.
     ``allowed`` bool [B, C]: candidates that the user does not hold. ``correction`` [C] or None.
     """
 
@@ -35,6 +37,7 @@ class Batch:
     item_column: Tensor
     allowed: Tensor
     correction: Tensor | None
+    user_text: Tensor | None
     blocks: Blocks
 
     @property
@@ -58,6 +61,7 @@ class Batches:
         self.n_items = snapshot.n_items
         self.indptr = snapshot.pairs.indptr(snapshot.n_users)
         self.popularity = np.bincount(self.item, minlength=self.n_items).astype(np.float64)
+        self.seed_texts = seed_texts(snapshot) if config.model.text else None
         depth = config.model.depth
         self.sampler = (
             NeighborSampler(self.graph, config.fanouts(depth))
@@ -109,6 +113,7 @@ class Batches:
             torch.from_numpy(item_column),
             torch.from_numpy(self._allowed(users, user_row.reshape(-1), items)),
             self._correction(edges, items),
+            self._user_text(edges, users, user_row.reshape(-1)),
             blocks,
         )
 
@@ -139,6 +144,13 @@ class Batches:
         free = np.ones((len(users), len(items)), dtype=bool)
         free[held_row[inside], held_column[inside]] = False
         return free[user_row]
+
+    def _user_text(
+        self, edges: np.ndarray, users: np.ndarray, user_row: np.ndarray
+    ) -> Tensor | None:
+        if self.seed_texts is None:
+            return None
+        return torch.from_numpy(self.seed_texts.without(edges, users, user_row))
 
     def _correction(self, edges: np.ndarray, items: np.ndarray) -> Tensor | None:
         """log of the expected number of times each candidate comes up among those drawn."""

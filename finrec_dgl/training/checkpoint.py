@@ -18,7 +18,14 @@ from finrec_dgl.base.files import write_atomically
 def save_weights(path: Path, weights: Mapping[str, Tensor], note: Mapping[str, str]) -> None:
     """Write named tensors, with ``note`` in the header, as safetensors, atomically."""
     tensors = {name: tensor.detach().contiguous().clone() for name, tensor in weights.items()}
-    write_atomically(path, lambda target: save_file(tensors, target, metadata=dict(note)))
+
+    def write(target: Path) -> None:
+        try:
+            save_file(tensors, target, metadata=dict(note))
+        except SafetensorError as error:  # such as a full disk, which it wraps
+            raise OSError(str(error)) from error
+
+    write_atomically(path, write)
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:

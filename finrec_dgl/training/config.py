@@ -44,7 +44,7 @@ class TrainConfig:
     lambda_pseudo: float = 0.1
     lambda_reg: float = 1e-5
     lambda_ids: float = 1e-3
-    lr: float = 2e-3
+    lr: float = 1e-4
     clip: float = 1.0
     epochs: int = 60
     patience: int = 8

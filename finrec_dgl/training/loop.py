@@ -40,7 +40,7 @@ from finrec_dgl.training.metrics import MetricsLog
 from finrec_dgl.training.model import build_model
 from finrec_dgl.training.run import MARKER, Run, load_run
 from finrec_dgl.training.scoring import ModelScorer
-from finrec_dgl.training.step import joint_loss
+from finrec_dgl.training.step import calibrate, joint_loss
 
 WATCHED = "ndcg@10"
 
@@ -139,13 +139,15 @@ class _Phase:
         self.name = name
         self.run, self.config, self.dataset = trainer.run, trainer.config, trainer.dataset
         self.snapshot = snapshot
-        self.features = features_of(snapshot)
+        self.features = features_of(snapshot, self.config.model.half_life)
         self.targets = _targets(self.config, self.dataset, snapshot)
         classes = len(self.targets.classes) if self.targets else 0
         self.model = build_model(self.config, self.dataset, classes)
-        self.model.start_from(start_of(self.config.model, snapshot, self.config.seed))
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=self.config.lr)
         self.batches = Batches(snapshot, self.config)
+        self.model.start_from(start_of(self.config.model, snapshot, self.config.seed))
+        if self.config.model.uses_ids and self.config.model.ids_start == "spectral":
+            calibrate(self.model, self.config, self.batches, self.features)
+        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=self.config.lr)
         self.state: dict[str, Any] = {"epoch": 0}
         self._restore()
         self.log = MetricsLog(self.run, keep=(name, self.state["epoch"]))

@@ -13,7 +13,8 @@ from finrec_dgl.nn import HybridRecommender, NodeFeatures, features_of
 class ModelScorer:
     """Scores users against all products by ``model``, in the world of ``snapshot``.
 
-    ``user`` [n_users, width] and ``item`` [n_items, width] are the fused vectors.
+    ``features`` are the nodes'; ``user`` [n_users, width] and ``item`` [n_items, width] the fused
+    vectors.
     """
 
     def __init__(
@@ -23,9 +24,10 @@ class ModelScorer:
         self.snapshot = snapshot
         training = model.training
         model.eval()
+        self.features = features or features_of(snapshot, model.config.half_life)
         with torch.inference_mode():
             blocks = whole_graph(snapshot.graph(), model.config.depth)
-            fused = model.encode(blocks, features or features_of(snapshot)).fused
+            fused = model.encode(blocks, self.features).fused
         model.train(training)
         self.user, self.item = (fused[name] for name in NODE_TYPES)
 

@@ -1,4 +1,4 @@
-"""One step of training: the joint loss of a batch."""
+"""One step of training: the joint loss of a batch; and the temperature to start from."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from finrec_dgl.graph import NODE_TYPES
-from finrec_dgl.nn import HybridRecommender, NodeFeatures, PseudoTargets, pseudo_loss
-from finrec_dgl.training.batches import Batch
+from finrec_dgl.nn import Encoded, HybridRecommender, NodeFeatures, PseudoTargets, pseudo_loss
+from finrec_dgl.training.batches import Batch, Batches
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import recommendation_loss
 
@@ -37,12 +37,8 @@ def joint_loss(
     L_pseudo and the learned vectors in ||Theta||^2 are taken over the batch's seeds, whichever
     the sampler, so that both samplers give the same loss.
     """
-    encoded = model.encode(batch.blocks, features, hidden)
-    # blocks of sampled layers end at the seeds; those of the whole graph at all nodes
-    whole = batch.blocks.outputs["user"] is None
-    at = batch.seeds if whole else dict.fromkeys(NODE_TYPES)
-    rows = {name: _rows(encoded.fused[name], at[name]) for name in NODE_TYPES}
-    scores = model.score(rows["user"], rows["item"], batch.items)[batch.user_row]
+    encoded = _encode(model, batch, features, hidden)
+    scores = _scores(model, batch, encoded)
     rec = recommendation_loss(
         config.loss, scores, batch.item_column, batch.allowed, batch.correction
     )
@@ -50,7 +46,7 @@ def joint_loss(
     if encoded.pseudo is not None and targets is not None:
         seeds = batch.seeds
         pseudo = pseudo_loss(
-            torch.cat([_rows(encoded.pseudo[name], at[name]) for name in NODE_TYPES]),
+            torch.cat([_of_seeds(encoded.pseudo[name], name, batch) for name in NODE_TYPES]),
             torch.cat([targets.target[name][seeds[name]] for name in NODE_TYPES]).to(rec.dtype),
             torch.cat([targets.confidence[name][seeds[name]] for name in NODE_TYPES]).to(rec.dtype),
         )
@@ -61,5 +57,60 @@ def joint_loss(
     return JointLoss(total, rec.detach(), pseudo.detach(), reg.detach())
 
 
-def _rows(tensor: Tensor, ids: Tensor | None) -> Tensor:
-    return tensor if ids is None else tensor[ids]
+@torch.no_grad()
+def calibrate(
+    model: HybridRecommender, config: TrainConfig, batches: Batches, features: NodeFeatures
+) -> float:
+    """Scale the start of learned vectors to the temperature that fits the data best.
+
+    A spectral start has a direction but no unit; from a wrong one, the first steps would go into
+    finding it, and bend the directions on the way. Tried on the first batch, whose own edges are
+    not in its messages. Returns the factor by which scores were scaled.
+    """
+    batch = next(batches.epoch(0))
+    was_training = model.training
+    model.eval()
+    scores = _scores(model, batch, _encode(model, batch, features))
+    model.train(was_training)
+    bias = model.item_bias[batch.items]
+    losses = {
+        factor: float(
+            recommendation_loss(
+                config.loss,
+                (scores - bias) * factor + bias,
+                batch.item_column,
+                batch.allowed,
+                batch.correction,
+            )
+        )
+        for factor in 2.0 ** torch.arange(-8, 9).double().numpy()
+    }
+    best = min(losses, key=lambda factor: losses[factor])
+    model.temper(float(best))
+    return float(best)
+
+
+def _encode(
+    model: HybridRecommender,
+    batch: Batch,
+    features: NodeFeatures,
+    hidden: dict[str, Tensor] | None = None,
+) -> Encoded:
+    given = features.gather(batch.blocks)
+    if batch.user_text is not None:
+        # the seeds stand first in sampled blocks, the whole graph has them at their number
+        whole = batch.blocks.inputs["user"] is None
+        rows = batch.users if whole else torch.arange(len(batch.users))
+        given = given.with_user_text(rows, batch.user_text)
+    return model.encode(batch.blocks, given, hidden, gathered=True)
+
+
+def _scores(model: HybridRecommender, batch: Batch, encoded: Encoded) -> Tensor:
+    """Scores [B, C] of the batch's positives' users against its candidates."""
+    user, item = (_of_seeds(encoded.fused[name], name, batch) for name in NODE_TYPES)
+    return model.score(user, item, batch.items)[batch.user_row]
+
+
+def _of_seeds(rows: Tensor, name: str, batch: Batch) -> Tensor:
+    """The seeds' rows: sampled blocks end at the seeds, the whole graph at all nodes."""
+    return rows if batch.blocks.outputs[name] is not None else rows[batch.seeds[name]]

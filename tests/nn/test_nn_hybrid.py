@@ -11,7 +11,9 @@ from finrec_dgl.graph import NODE_TYPES, NeighborSampler, whole_graph
 from finrec_dgl.nn import HybridConfig, HybridRecommender, ModelShape, features_of, start_of
 from finrec_dgl.nn.heads import DotHead, MLPHead
 
-BASE = HybridConfig(dim=8, heads=2, layers=2, pseudo_classes=3, dropout=0.0, attention_dropout=0.0)
+BASE = HybridConfig(
+    dim=8, dim_two=12, heads=2, layers=2, pseudo_classes=3, dropout=0.0, attention_dropout=0.0
+)
 SWITCHES = [
     {},
     {"text": False},
@@ -99,7 +101,7 @@ def test_switches_take_their_weights_away():
     assert {name.split(".")[0] for name in gone["pseudo"]} == {"pseudo"}
     assert all("family" in name or "mixers.user" in name for name in gone["social"])
     assert gone["social"]
-    assert all(name.startswith(("stream_one.", "text_one.")) for name in gone["one"])
+    assert all(name.startswith(("stream_one.", "text_one.", "ids_one.")) for name in gone["one"])
     assert all(name.startswith(("stream_two.", "text_two.")) for name in gone["two"])
 
 
@@ -109,7 +111,7 @@ def test_sampled_blocks_with_full_fanout_equal_the_whole_graph(switch):
     snapshot = make_snapshot(2)
     config = dataclasses.replace(BASE, **switch)
     model = make_model(snapshot, config).double().eval()
-    features = features_of(snapshot, torch.float64)
+    features = features_of(snapshot, dtype=torch.float64)
     seeds = {"user": torch.tensor([0, 3, 7, 29]), "item": torch.tensor([1, 2, 19])}
     exclude = torch.tensor([0, 5, 9, 40])
     whole = model.encode(whole_graph(snapshot.graph(), config.depth, exclude), features)
@@ -163,11 +165,10 @@ def test_spectral_start_is_the_low_pass_filter():
     snapshot = make_snapshot(4, users=40, items=15, edges=300)
     config = dataclasses.replace(
         BASE,
-        dim=16,
+        dim_two=5,
         text=False,
         stream_one=False,
         item_bias=0.0,
-        ids_rank=5,
         spectral_users=1.0,
         spectral_power=0.5,
     )

@@ -1,5 +1,7 @@
 """The two streams: mixing of relations, graph convolution, layers that fit sampled blocks."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -29,7 +31,7 @@ def test_mixer_ignores_relations_without_neighbours():
 def test_convolution_is_lightgcns():
     """Catches a wrong normalisation: D_u^-1/2 X D_i^-1/2, both ways."""
     snapshot = make_snapshot()
-    degree = features_of(snapshot, torch.float64).degree
+    degree = features_of(snapshot, dtype=torch.float64).degree
     states = {name: torch.randn(len(degree[name]), 3, dtype=torch.float64) for name in NODE_TYPES}
     out = convolve(snapshot.graph(), states, degree)
     matrix = torch.from_numpy(snapshot.matrix().toarray()).double()
@@ -42,7 +44,7 @@ def test_convolution_is_lightgcns():
 def test_sampled_convolution_is_unbiased():
     """Catches an estimate that shrinks with the fanout."""
     snapshot = make_snapshot(users=12, items=8, edges=90)
-    degree = features_of(snapshot, torch.float64).degree
+    degree = features_of(snapshot, dtype=torch.float64).degree
     states = {name: torch.rand(len(degree[name]), 1, dtype=torch.float64) for name in NODE_TYPES}
     exact = convolve(snapshot.graph(), states, degree)
     seeds = {"user": torch.arange(12), "item": torch.arange(8)}
@@ -64,7 +66,7 @@ def test_sampled_convolution_is_unbiased():
 def test_stream_two_equals_the_formula(layers):
     """Catches lost layer weights or powers of the degree."""
     snapshot = make_snapshot(1)
-    features = features_of(snapshot, torch.float64)
+    features = features_of(snapshot, dtype=torch.float64)
     torch.manual_seed(0)
     stream = StreamTwo(dim=4, layers=layers, fusion="graph").double()
     with torch.no_grad():
@@ -73,9 +75,11 @@ def test_stream_two_equals_the_formula(layers):
         name: torch.randn(len(features.degree[name]), 4, dtype=torch.float64) for name in NODE_TYPES
     }
     blocks = whole_graph(snapshot.graph(), layers)
-    out = stream(blocks.layers, states, features.has_text, states, features.degree)
+    given = features.degree, features.activity
+    out = stream(blocks.layers, states, features.has_text, states, *given)
     matrix = snapshot.matrix().toarray().astype(np.float64)
     d = {"user": matrix.sum(1).clip(1), "item": matrix.sum(0).clip(1)}
+    a = {"user": matrix.sum(1).clip(0.5), "item": matrix.sum(0).clip(0.5)}
     normal = torch.from_numpy(matrix / np.sqrt(d["user"])[:, None] / np.sqrt(d["item"])[None])
     user, item = states["user"], states["item"]
     total_user, total_item = user * stream.weight[0], item * stream.weight[0]
@@ -84,5 +88,18 @@ def test_stream_two_equals_the_formula(layers):
         total_user = total_user + user * stream.weight[number]
         total_item = total_item + item * stream.weight[number]
     for name, total in (("user", total_user), ("item", total_item)):
-        scale = torch.from_numpy(d[name]) ** stream.power[name]
+        scale = torch.from_numpy(a[name]) ** stream.power[name]
         torch.testing.assert_close(out[name], total * scale[:, None])
+
+
+def test_activity_halves_with_age():
+    """Catches a kernel in the wrong unit, or one that looks past the snapshot."""
+    snapshot = make_snapshot()
+    snapshot = dataclasses.replace(
+        snapshot, time=200 * 86_400, last=snapshot.last * 0 + 190 * 86_400
+    )
+    found = features_of(snapshot, half_life=10.0)
+    torch.testing.assert_close(found.activity["item"], found.degree["item"] / 2 + 0.5)
+    assert torch.equal(found.activity["user"], found.degree["user"])
+    plain = features_of(snapshot)
+    assert torch.equal(plain.activity["item"], plain.degree["item"])

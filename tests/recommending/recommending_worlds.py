@@ -12,7 +12,9 @@ from finrec_dgl.nn import HybridConfig, HybridRecommender, ModelShape, start_of
 from finrec_dgl.tables import Tables
 from finrec_dgl.training import ModelScorer
 
-BASE = HybridConfig(dim=8, heads=2, layers=2, pseudo_classes=3, dropout=0.0, attention_dropout=0.0)
+BASE = HybridConfig(
+    dim=8, item_bias=0.5, heads=2, layers=2, pseudo_classes=3, dropout=0.0, attention_dropout=0.0
+)
 
 
 def make_model(snapshot, config=BASE, seed=0):

@@ -63,7 +63,8 @@ def really_without(graph, features, user, one):
         degree["user"][user] -= 1
     hidden = {name: torch.zeros(len(degree[name]), dtype=torch.bool) for name in NODE_TYPES}
     hidden["user"][user] = one.kind == "text"
-    return without(graph, gone), NodeFeatures(features.text, features.has_text, degree), hidden
+    left = NodeFeatures(features.text, features.has_text, degree, degree)
+    return without(graph, gone), left, hidden
 
 
 def scores_of(model, graph, features, user, hidden=None):
@@ -93,7 +94,7 @@ def test_effects_are_those_of_really_removing_the_evidence(switch):
     """
     snapshot, user = make_snapshot(3), 4
     model = make_model(snapshot, dataclasses.replace(BASE, **switch)).double()
-    features = features_of(snapshot, torch.float64)
+    features = features_of(snapshot, dtype=torch.float64)
     features.has_text["user"][user] = True
     features.text["user"][user] = torch.linspace(-0.5, 0.5, 8, dtype=torch.float64)
     graph = without(
@@ -122,7 +123,7 @@ def test_with_one_layer_effects_are_exact_in_the_whole_graph(head):
     snapshot, user = make_snapshot(5), 7
     config = dataclasses.replace(BASE, layers=1, head=head)
     model = make_model(snapshot, config).double()
-    features = features_of(snapshot, torch.float64)
+    features = features_of(snapshot, dtype=torch.float64)
     evidence = [one for one in evidence_of(model, snapshot, features, user) if one.kind != "text"]
     found = effects_of(model, snapshot.graph(), features, user, evidence, np.array([0, 3, 19]))
     expected = brute(model, snapshot.graph(), features, user, evidence)[:, [0, 3, 19]]

@@ -18,7 +18,14 @@ from finrec_dgl.nn import (
 from finrec_dgl.training import Batches, TrainConfig, joint_loss
 
 MODEL = HybridConfig(
-    dim=8, heads=2, layers=3, linear_layers=2, pseudo_classes=4, dropout=0.0, attention_dropout=0.0
+    dim=8,
+    dim_two=12,
+    heads=2,
+    layers=3,
+    linear_layers=2,
+    pseudo_classes=4,
+    dropout=0.0,
+    attention_dropout=0.0,
 )
 
 
@@ -45,7 +52,7 @@ def test_same_batch_same_loss_and_gradients(loss, ids, negatives):
     model = HybridRecommender(model_config, ModelShape(40, 25, 8, ("family",), 4))
     model.start_from(start_of(model_config, snapshot))
     with torch.no_grad():
-        model.head.item.weight.add_(torch.randn_like(model.head.item.weight) * 0.1)
+        model.head.item.gain.add_(torch.randn_like(model.head.item.gain) * 0.1)
     features = features_of(snapshot)
     edges = np.random.default_rng(0).choice(len(snapshot.pairs.user), 50, replace=False)
     found = {}

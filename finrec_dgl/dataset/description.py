@@ -1,0 +1,107 @@
+"""Tells what a data set holds: nodes, edges, dates, text, splits, and what was left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from finrec_dgl.dataset.snapshot import FROM_NONE, FROM_POSTS, FROM_PROFILE, Snapshot
+from finrec_dgl.dataset.splits import iso
+from finrec_dgl.dataset.store import Dataset
+
+_QUANTILES = {"min": 0.0, "25%": 0.25, "median": 0.5, "75%": 0.75, "99%": 0.99, "max": 1.0}
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """A nested mapping of plain values, as JSON can hold; nothing in it is about a single user.
+
+    Edges, degrees, popularity and text are those of all before the cut. ``popularity``: the share
+    of all pairs that the most held items have. ``cold``: users or items of targets that have no
+    edge in the snapshot to learn from. Shares are from 0 to 1.
+    """
+    fit = dataset.snapshot("fit")
+    manifest = dataset.manifest
+    time = dataset.interactions.time
+    user_degrees = np.bincount(fit.pairs.user, minlength=fit.n_users)
+    item_degrees = np.bincount(fit.pairs.item, minlength=fit.n_items)
+    cells = fit.n_users * fit.n_items
+    return {
+        "path": str(dataset.path),
+        "hash": dataset.hash,
+        "created": manifest["created"],
+        "format": manifest["source"]["format"],
+        "source": manifest["source"]["name"],
+        "nodes": {"user": fit.n_users, "item": fit.n_items},
+        "edges": {
+            "interacts": len(fit.pairs),
+            **{kind: len(source) for kind, (source, _) in fit.ties.items()},
+        },
+        "interactions": {
+            "events": len(dataset.interactions),
+            "first": None if time is None or not len(time) else iso(time[0]),
+            "last": None if time is None or not len(time) else iso(time[-1]),
+            "density": len(fit.pairs) / cells if cells else 0.0,
+        },
+        "degrees": {"user": _quantiles(user_degrees), "item": _quantiles(item_degrees)},
+        "popularity": _popularity(item_degrees),
+        "text": _text(dataset, fit),
+        "categories": {
+            "item": {name: len(names) for name, names in dataset.item_category_names.items()},
+            "user": {name: len(names) for name, names in dataset.user_category_names.items()},
+        },
+        "split": {
+            name: manifest["split"][name] for name in ("kind", "valid_cut", "cut", "test_end")
+        },
+        "valid": _targets(dataset, "valid", dataset.snapshot("train")),
+        "test": _targets(dataset, "test", fit),
+        "user ids": manifest["user_ids"]["stored"],
+        "dropped": dict(manifest["dropped"]),
+    }
+
+
+def _quantiles(degrees: np.ndarray) -> dict[str, float]:
+    if not len(degrees):
+        return {}
+    found = {name: float(np.quantile(degrees, share)) for name, share in _QUANTILES.items()}
+    return {**found, "mean": float(degrees.mean()), "without edges": int((degrees == 0).sum())}
+
+
+def _popularity(degrees: np.ndarray) -> dict[str, float]:
+    total = max(int(degrees.sum()), 1)
+    ordered = np.sort(degrees)[::-1]
+    percent = int(np.ceil(len(degrees) / 100))
+    return {
+        "top item": float(ordered[:1].sum() / total),
+        "top 10 items": float(ordered[:10].sum() / total),
+        "top 1% of items": float(ordered[:percent].sum() / total),
+    }
+
+
+def _text(dataset: Dataset, fit: Snapshot) -> dict[str, Any]:
+    source = fit.user_text_from
+    has_text = fit.item_text.any(axis=1)
+    return {
+        "encoder": dataset.manifest["options"]["encoder"]["name"],
+        "dim": dataset.vectors.shape[1],
+        "distinct texts": len(dataset.vectors),
+        "user": {
+            "from posts": int((source == FROM_POSTS).sum()),
+            "from profile": int((source == FROM_PROFILE).sum()),
+            "none": int((source == FROM_NONE).sum()),
+        },
+        "item": {"text": int(has_text.sum()), "none": int((~has_text).sum())},
+    }
+
+
+def _targets(dataset: Dataset, split: str, base: Snapshot) -> dict[str, int]:
+    targets = dataset.targets(split)
+    users, items = np.unique(targets.user), np.unique(targets.item)
+    return {
+        "users": len(users),
+        "targets": len(targets),
+        "candidates": int(dataset.candidates(split).sum()),
+        "cold users": int((~np.isin(users, base.pairs.user)).sum()),
+        "cold items": int((~np.isin(items, base.pairs.item)).sum()),
+        "targets of cold items": int((~np.isin(targets.item, base.pairs.item)).sum()),
+    }

@@ -1,0 +1,253 @@
+"""Makes a data set on disk from tables: splits, nodes, ties, profiles, text vectors, the graph."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from finrec_dgl._version import __version__
+from finrec_dgl.base.config import choice, refuse, to_mapping
+from finrec_dgl.base.files import (
+    check_writable_folder,
+    folder_atomically,
+    save_arrays,
+    sha256,
+    write_json,
+)
+from finrec_dgl.base.progress import SILENT, Progress
+from finrec_dgl.dataset import layout
+from finrec_dgl.dataset.columns import add_counts
+from finrec_dgl.dataset.events import (
+    assign_events,
+    core_events,
+    interaction_arrays,
+    target_arrays,
+)
+from finrec_dgl.dataset.ids import USER_IDS, id_key, key_check
+from finrec_dgl.dataset.nodes import find_nodes
+from finrec_dgl.dataset.profiles import item_table, profile_versions
+from finrec_dgl.dataset.snapshot import pair_keys, pairs_of_keys
+from finrec_dgl.dataset.splits import Assignment, SplitOptions, iso
+from finrec_dgl.dataset.store import Dataset, load_dataset
+from finrec_dgl.dataset.texts import encode, rendered
+from finrec_dgl.dataset.ties import tie_arrays
+from finrec_dgl.tables import FORMATS, ReadOptions
+from finrec_dgl.tables.contract import Tables
+from finrec_dgl.tables.reading import read_source
+from finrec_dgl.tables.splits import read_split_file
+from finrec_dgl.text import EncoderSpec
+
+
+@dataclass(frozen=True)
+class PreprocessOptions:
+    """How a data set is made from tables.
+
+    - ``format`` and ``read``: as ``finrec_dgl.tables.read_source`` takes them.
+    - ``split``: which interactions are training, validation and test.
+    - ``k_core``: keep users and items with at least so many distinct pairs before the cut, among
+      those left (0, the default: keep all). The nodes are then only those of the core.
+    - ``encoder``: of texts; the name ``none`` leaves text out. ``cache``: a folder in which vectors
+      are kept between runs; None: no cache.
+    - ``user_ids``: ``keep`` stores users' ids as they are; ``hashed`` stores their HMAC-SHA256
+      under the secret of the environment variable FINREC_DGL_ID_KEY, which is stored nowhere;
+      ``none`` stores none, and a user's id is the node number, in the order of the sorted ids.
+
+    Texts are never stored, but their vectors are, and so are the names of categories.
+
+    Raises ConfigError that names every problem.
+    """
+
+    format: str = "auto"
+    read: ReadOptions = field(default_factory=ReadOptions)
+    split: SplitOptions = field(default_factory=SplitOptions)
+    k_core: int = 0
+    encoder: EncoderSpec = field(default_factory=EncoderSpec)
+    cache: str | None = None
+    user_ids: str = "keep"
+
+    def __post_init__(self) -> None:
+        problems = choice("format", self.format, ("auto", *FORMATS))
+        problems += choice("user_ids", self.user_ids, USER_IDS)
+        if self.k_core < 0:
+            problems.append(f"k_core is {self.k_core}, expected 0 or more")
+        refuse(problems, where="preprocessing")
+
+
+def preprocess(
+    source: str | Path,
+    out: str | Path,
+    options: PreprocessOptions | None = None,
+    progress: Progress = SILENT,
+    overwrite: bool = False,
+) -> Dataset:
+    """Read the folder ``source`` and write the data set ``out``, which is complete or absent.
+
+    Raises DataError for tables that cannot be used, UsageError for options that do not fit them or
+    for an ``out`` that is in the way (an earlier data set is replaced with ``overwrite`` only).
+    """
+    options = options or PreprocessOptions()
+    check_writable_folder(Path(out), marker=layout.MANIFEST, overwrite=overwrite)
+    progress.note("reading tables")
+    tables = read_source(source, format=options.format, options=options.read)
+    return build_dataset(
+        tables, out, options, progress, overwrite, source=Path(source).resolve().name
+    )
+
+
+def build_dataset(
+    tables: Tables,
+    out: str | Path,
+    options: PreprocessOptions | None = None,
+    progress: Progress = SILENT,
+    overwrite: bool = False,
+    *,
+    source: str | None = None,
+) -> Dataset:
+    """The same from ``tables`` in memory; ``source`` is their name in the manifest."""
+    out, options = Path(out), options or PreprocessOptions()
+    check_writable_folder(out, marker=layout.MANIFEST, overwrite=overwrite)
+    key = id_key() if options.user_ids == "hashed" else None
+    split_file = options.split.split_file
+    given = read_split_file(split_file) if split_file else tables.given
+
+    progress.note("splitting")
+    dropped: dict[str, int] = dict(tables.dropped)
+    assignment = assign_events(tables, options.split, given)
+    if assignment.kind != "given":
+        given = None
+    add_counts(dropped, assignment.left_out)
+    events = tables.interactions.append_column("stage", pa.array(assignment.stage))
+    fit = core_events(events.filter(pa.array(assignment.fit)), options.k_core, dropped)
+    nodes = find_nodes(tables, fit, assignment, given, core=options.k_core > 0, key=key)
+    interactions = interaction_arrays(fit, nodes)
+    targets = target_arrays(tables, interactions, nodes, assignment, given, dropped)
+    kinds, ties = tie_arrays(tables, nodes, assignment.cut, dropped)
+    items = profile_versions(tables, "item", nodes.items, assignment.cut, dropped)
+    users = profile_versions(tables, "user", nodes.users, assignment.cut, dropped)
+
+    parts = (
+        (rendered(tables, "item", items.rows), len(items.arrays["item_node"])),
+        (rendered(tables, "user", users.rows), len(users.arrays["user_node"])),
+        (interactions.pop("post"), len(fit)),
+    )
+    vectors, codes, encoder = encode(parts, options.encoder, options.cache, progress)
+    items.arrays["item_text"], users.arrays["user_text"], interactions["text"] = codes
+
+    progress.note("writing")
+    manifest: dict[str, Any] = {
+        "schema_version": layout.SCHEMA_VERSION,
+        "finrec_dgl": __version__,
+        "created": datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "hash": "",
+        "source": _source(tables, source),
+        "options": _record(options),
+        "split": _split_record(assignment, split_file),
+        "counts": {
+            "users": len(nodes.users),
+            "items": len(nodes.items),
+            "interactions": len(interactions["user"]),
+            "ties": {kind: int((ties["kind"] == code).sum()) for code, kind in enumerate(kinds)},
+            "texts": len(vectors),
+            "valid_targets": len(targets["valid_user"]),
+            "test_targets": len(targets["test_user"]),
+        },
+        "dropped": {reason: count for reason, count in sorted(dropped.items()) if count},
+        "ties": kinds,
+        "categories": {"item": items.names, "user": users.names},
+        "text": {"dim": vectors.shape[1], "encoder": encoder},
+        "user_ids": {
+            "stored": options.user_ids,
+            "key_check": None if key is None else key_check(key),
+        },
+    }
+    arrays = {
+        layout.INTERACTIONS: interactions,
+        layout.TIES: ties,
+        layout.PROFILES: {**items.arrays, **users.arrays},
+        layout.VECTORS: {"vectors": vectors},
+        layout.SPLITS: targets,
+    }
+    stored_users = nodes.stored_users(options.user_ids)
+    named = {
+        layout.USER_IDS: pa.table({"id": stored_users}),
+        layout.ITEM_IDS: pa.table({"id": nodes.items}),
+        layout.ITEMS: item_table(tables, nodes.items, items),
+    }
+    manifest["ids"] = {
+        "users": layout.ids_digest(stored_users),
+        "items": layout.ids_digest(nodes.items),
+    }
+    with folder_atomically(out, marker=layout.MANIFEST, overwrite=overwrite) as folder:
+        _write(folder, arrays, named, manifest)
+    return load_dataset(out, verify=False)
+
+
+def _source(tables: Tables, name: str | None) -> dict[str, Any]:
+    return {
+        "format": tables.format,
+        "name": name,
+        "item_text": list(tables.item_text),
+        "item_categories": list(tables.item_categories),
+        "item_title": tables.item_title,
+        "user_text": list(tables.user_text),
+        "user_categories": list(tables.user_categories),
+    }
+
+
+def _record(options: PreprocessOptions) -> dict[str, Any]:
+    """The options as JSON, without what differs from one machine to the next."""
+    record = to_mapping(options)
+    del record["cache"]
+    if record["split"]["split_file"] is not None:
+        record["split"]["split_file"] = Path(record["split"]["split_file"]).name
+    if Path(record["encoder"]["name"]).is_dir():
+        record["encoder"]["name"] = Path(record["encoder"]["name"]).resolve().name
+    return record
+
+
+def _split_record(assignment: Assignment, split_file: str | None) -> dict[str, Any]:
+    times = {name: getattr(assignment, name) for name in ("cut", "valid_cut", "test_end")}
+    return {
+        "kind": assignment.kind,
+        **{name: None if time is None else iso(time) for name, time in times.items()},
+        "file_sha256": None if split_file is None else sha256(Path(split_file)),
+    }
+
+
+def _write(
+    folder: Path,
+    arrays: Mapping[str, Mapping[str, np.ndarray]],
+    tables: Mapping[str, pa.Table],
+    manifest: dict[str, Any],
+) -> None:
+    (folder / "ids").mkdir()
+    for name, table in tables.items():
+        pq.write_table(table, folder / name)
+    for name, group in arrays.items():
+        save_arrays(folder / name, group)
+    _write_graph(folder / layout.GRAPH, arrays, manifest)
+    manifest["files"] = {name: sha256(folder / name) for name in layout.FILES}
+    manifest["hash"] = layout.dataset_hash(manifest)
+    write_json(folder / layout.MANIFEST, manifest)
+
+
+def _write_graph(
+    path: Path, arrays: Mapping[str, Mapping[str, np.ndarray]], manifest: Mapping[str, Any]
+) -> None:
+    from finrec_dgl.graph import build_graph, save_graph
+
+    counts, events, ties = manifest["counts"], arrays[layout.INTERACTIONS], arrays[layout.TIES]
+    keys = np.unique(pair_keys(events["user"], events["item"], counts["items"]))
+    pairs = pairs_of_keys(keys, counts["items"])
+    by_kind = {
+        kind: (ties["source"][ties["kind"] == code], ties["target"][ties["kind"] == code])
+        for code, kind in enumerate(manifest["ties"])
+    }
+    save_graph(path, build_graph(counts["users"], counts["items"], pairs.user, pairs.item, by_kind))

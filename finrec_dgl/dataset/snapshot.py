@@ -1,0 +1,250 @@
+"""The world as of one moment: everything that a model may see, and nothing later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+import numpy as np
+import scipy.sparse as sp
+
+from finrec_dgl.base.errors import DataError
+
+UNDATED = np.iinfo(np.int64).min
+"""The time of what has no date: it holds always."""
+
+FROM_NONE, FROM_POSTS, FROM_PROFILE = 0, 1, 2
+"""Where a user's text vector comes from."""
+
+_TEXTS_AT_ONCE = 32_768
+
+
+@dataclass(frozen=True, eq=False)
+class Pairs:
+    """Distinct pairs: ``user`` and ``item`` int32 [n], sorted by user, then item.
+
+    Raises DataError where they are not.
+    """
+
+    user: np.ndarray
+    item: np.ndarray
+
+    def __post_init__(self) -> None:
+        if self.user.shape != self.item.shape or self.user.ndim != 1:
+            raise DataError(
+                f"pairs have users {self.user.shape} and items {self.item.shape}",
+                expected="two arrays of one length",
+            )
+        step = np.diff(self.user)
+        if np.any(step < 0) or np.any((step == 0) & (np.diff(self.item) <= 0)):
+            raise DataError("pairs are not distinct and sorted by user, then item")
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def indptr(self, n_users: int) -> np.ndarray:
+        """int64 [n_users + 1]: the items of user u are ``item[indptr[u]:indptr[u + 1]]``."""
+        return np.searchsorted(self.user, np.arange(n_users + 1)).astype(np.int64)
+
+    def matrix(self, n_users: int, n_items: int) -> Any:
+        """scipy.sparse.csr_array float32 [n_users, n_items] of ones."""
+        ones = np.ones(len(self), np.float32)
+        # copies: SciPy sorts and sums in place
+        return sp.csr_array(
+            (ones, self.item.copy(), self.indptr(n_users).astype(np.int32)),
+            shape=(n_users, n_items),
+        )
+
+
+def pair_keys(user: np.ndarray, item: np.ndarray, n_items: int) -> np.ndarray:
+    """int64 [n]: one number a pair, in the order of (user, item)."""
+    return user.astype(np.int64) * n_items + item
+
+
+def pairs_of_keys(keys: np.ndarray, n_items: int) -> Pairs:
+    """The pairs of sorted distinct ``keys``."""
+    return Pairs(
+        (keys // max(n_items, 1)).astype(np.int32), (keys % max(n_items, 1)).astype(np.int32)
+    )
+
+
+class NodeTexts(Protocol):
+    """Reads the text vectors of a snapshot when they are first asked for."""
+
+    def users(self) -> tuple[np.ndarray, np.ndarray]:
+        """Vectors float32 [U, d] and where they come from, int8 [U]."""
+
+    def items(self) -> np.ndarray:
+        """Vectors float32 [I, d]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Everything a model may see at one moment.
+
+    - ``time``: seconds since 1970 UTC; all within is dated before it. For a split that is not by
+      date: just after the last interaction, or None without timestamps.
+    - ``pairs``: the distinct pairs held; ``count`` float32 [E]: times seen; ``last`` int64 [E]: the
+      time last seen, None without timestamps.
+    - ``ties``: kind -> distinct (source, target), int32 each; no user is tied to themselves.
+    - ``item_categories``, ``user_categories``: column -> codes int32 [nodes], -1 unknown.
+    - ``texts``: what ``user_text``, ``user_text_from`` and ``item_text`` are read from.
+    """
+
+    n_users: int
+    n_items: int
+    time: int | None
+    pairs: Pairs
+    count: np.ndarray
+    last: np.ndarray | None
+    ties: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    item_categories: Mapping[str, np.ndarray]
+    user_categories: Mapping[str, np.ndarray]
+    texts: NodeTexts
+
+    @property
+    def user_text(self) -> np.ndarray:
+        """float32 [U, d], rows of length 1, or 0 where there is no text.
+
+        The mean of the vectors of a user's distinct posts; without posts, their profile's vector.
+        """
+        return self._users[0]
+
+    @property
+    def user_text_from(self) -> np.ndarray:
+        """int8 [U]: 0 no text, 1 the user's own posts, 2 their profile."""
+        return self._users[1]
+
+    @cached_property
+    def item_text(self) -> np.ndarray:
+        """float32 [I, d], rows of length 1, or 0 where there is no text."""
+        return self.texts.items()
+
+    @cached_property
+    def _users(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.texts.users()
+
+    @cached_property
+    def _matrix(self) -> Any:
+        return self.pairs.matrix(self.n_users, self.n_items)
+
+    @cached_property
+    def _graph(self) -> Any:
+        from finrec_dgl.graph import build_graph
+
+        return build_graph(self.n_users, self.n_items, self.pairs.user, self.pairs.item, self.ties)
+
+    def matrix(self) -> Any:
+        """scipy.sparse.csr_array float32 [U, I] of ones; made once, so leave it as it is."""
+        return self._matrix
+
+    def graph(self) -> Any:
+        """The DGL heterograph of pairs and ties, made once; edge e of "interacts" is pair e."""
+        return self._graph
+
+
+@dataclass(frozen=True, eq=False)
+class Profiles:
+    """Versions of nodes' profiles, sorted by node, then time.
+
+    ``node`` int32 [V], ``time`` int64 [V] (UNDATED where it has none), ``text`` int32 [V] (row of
+    the vectors, -1 none), ``categories``: column -> codes int32 [V], -1 none.
+    """
+
+    node: np.ndarray
+    time: np.ndarray
+    text: np.ndarray
+    categories: Mapping[str, np.ndarray]
+
+    def latest(self, n_nodes: int, time: int | None) -> np.ndarray:
+        """int64 [n_nodes]: the row of each node's last version before ``time``, -1 none."""
+        rows = np.arange(len(self.node)) if time is None else np.flatnonzero(self.time < time)
+        latest = np.full(n_nodes, -1, np.int64)
+        if len(rows):
+            ends = np.flatnonzero(np.append(np.diff(self.node[rows]) != 0, True))
+            latest[self.node[rows[ends]]] = rows[ends]
+        return latest
+
+    def categories_at(self, latest: np.ndarray) -> dict[str, np.ndarray]:
+        """column -> codes int32 [n_nodes] of the versions ``latest``."""
+        return {name: _pick(codes, latest) for name, codes in self.categories.items()}
+
+    def text_at(self, latest: np.ndarray) -> np.ndarray:
+        """int32 [n_nodes]: rows of the vectors of the versions ``latest``."""
+        return _pick(self.text, latest)
+
+
+def _pick(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    if len(codes) == 0:
+        return np.full(len(rows), -1, np.int32)
+    return np.where(rows >= 0, codes[rows], np.int32(-1))
+
+
+@dataclass(frozen=True, eq=False)
+class StoredTexts:
+    """``NodeTexts`` from the vectors of a data set.
+
+    ``vectors`` float16 or float32 [texts, d]; ``post_user``, ``post_item``, ``post_text`` int32
+    [posts]: who wrote on what which text before the moment (repeats count once, -1 is no text);
+    ``user_profile`` int32 [U] and ``item_profile`` int32 [I]: rows of the vectors, -1 none.
+    """
+
+    vectors: np.ndarray
+    post_user: np.ndarray
+    post_item: np.ndarray
+    post_text: np.ndarray
+    user_profile: np.ndarray
+    item_profile: np.ndarray
+
+    def items(self) -> np.ndarray:
+        """Vectors of the items' profiles."""
+        return gather(self.vectors, self.item_profile)
+
+    def users(self) -> tuple[np.ndarray, np.ndarray]:
+        """The mean of each user's posts, else their profile's vector."""
+        vectors = self._posts()
+        source = np.where(vectors.any(axis=1), FROM_POSTS, FROM_NONE).astype(np.int8)
+        silent = np.flatnonzero(source == FROM_NONE)
+        vectors[silent] = gather(self.vectors, self.user_profile[silent])
+        source[silent[vectors[silent].any(axis=1)]] = FROM_PROFILE
+        return vectors, source
+
+    def _posts(self) -> np.ndarray:
+        n_texts, dim = self.vectors.shape
+        total = np.zeros((len(self.user_profile), dim), np.float32)
+        written = self.post_text >= 0
+        if not written.any():
+            return total
+        # by text, so that a block of rows of the vectors is one block of columns here
+        keys = np.unique(
+            self.post_text[written].astype(np.int64) * len(total) + self.post_user[written]
+        )
+        text, user = keys // len(total), keys % len(total)
+        for start in range(0, n_texts, _TEXTS_AT_ONCE):
+            stop = min(start + _TEXTS_AT_ONCE, n_texts)
+            low, high = np.searchsorted(text, (start, stop))
+            if low == high:
+                continue
+            wrote = sp.csr_array(
+                (np.ones(high - low, np.float32), (user[low:high], text[low:high] - start)),
+                shape=(len(total), stop - start),
+            )
+            total += wrote @ _unit(self.vectors[start:stop])
+        return _unit(total)
+
+
+def gather(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """float32 [rows, d]: the unit vectors of ``rows``, zero where a row is -1."""
+    found = np.zeros((len(rows), vectors.shape[1]), np.float32)
+    there = np.flatnonzero(rows >= 0)
+    found[there] = _unit(vectors[rows[there]])
+    return found
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    vectors = vectors.astype(np.float32)
+    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    # sums of opposite vectors leave rounding errors, which say nothing
+    return np.where(length > 1e-6, vectors / np.maximum(length, 1e-6), np.float32(0))

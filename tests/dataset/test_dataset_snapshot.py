@@ -1,0 +1,126 @@
+"""Pairs, profiles and texts of a moment against loops."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dataset_worlds import CUT, make_tables, options
+from hypothesis import given
+from hypothesis import strategies as st
+
+from finrec_dgl.base.errors import DataError
+from finrec_dgl.dataset import Pairs, build_dataset, snapshot
+from finrec_dgl.dataset.snapshot import UNDATED, Profiles, StoredTexts
+from finrec_dgl.graph import INTERACTS, tie_relations
+
+
+def test_pairs_check_themselves():
+    """Catches pairs that are repeated or out of order, on which searches by user rest."""
+    one, two = np.array([0, 0, 1], np.int32), np.array([1, 1, 0], np.int32)
+    for user, item in ((one, two), (one[::-1], two), (one, two[:2])):
+        with pytest.raises(DataError):
+            Pairs(user, item)
+
+
+def test_pairs_as_ranges_and_as_a_matrix():
+    """Catches users without pairs that shift the ranges of the others."""
+    pairs = Pairs(np.array([1, 1, 3], np.int32), np.array([0, 2, 1], np.int32))
+    assert pairs.indptr(5).tolist() == [0, 0, 2, 2, 3, 3]
+    dense = pairs.matrix(5, 3).toarray()
+    assert dense.dtype == np.float32
+    assert np.argwhere(dense).tolist() == [[1, 0], [1, 2], [3, 1]]
+    assert len(Pairs(np.zeros(0, np.int32), np.zeros(0, np.int32)).indptr(2)) == 3
+
+
+@given(
+    st.sets(st.tuples(st.integers(0, 4), st.sampled_from([UNDATED, 1, 2, 3, 4]))),
+    st.none() | st.integers(0, 5),
+)
+def test_the_latest_profile_is_the_last_before(versions, time):
+    """Catches a version of the very moment or later, and dated ones that yield to undated."""
+    rows = sorted(versions)
+    node = np.array([row[0] for row in rows], np.int32)
+    times = np.array([row[1] for row in rows], np.int64)
+    text = np.arange(len(rows), dtype=np.int32)
+    profiles = Profiles(node, times, text, {"kind": text + 100})
+    latest = profiles.latest(6, time)
+    for one in range(6):
+        mine = [
+            n for n, row in enumerate(rows) if row[0] == one and (time is None or row[1] < time)
+        ]
+        assert latest[one] == (mine[-1] if mine else -1)
+    assert profiles.text_at(latest).tolist() == latest.tolist()
+    codes = profiles.categories_at(latest)["kind"]
+    assert codes.tolist() == [row + 100 if row >= 0 else -1 for row in latest.tolist()]
+
+
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 6)), max_size=20), st.data())
+def test_a_users_text_is_the_mean_of_distinct_posts(posts, data):
+    """Catches repeats counted twice, long vectors that outweigh, blocks that are mixed up."""
+    rng = np.random.default_rng(0)
+    vectors = (rng.normal(size=(7, 5)) * rng.uniform(0.1, 9, size=(7, 1))).astype(np.float32)
+    profile = np.array([data.draw(st.integers(-1, 6)) for _ in range(5)], np.int32)
+    user = np.array([post[0] for post in posts], np.int32)
+    text = np.array([post[1] for post in posts], np.int32)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(snapshot, "_TEXTS_AT_ONCE", 3)
+        found, source = StoredTexts(vectors, user, text, profile, profile).users()
+    units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    for one in range(5):
+        wrote = {post[1] for post in posts if post[0] == one and post[1] >= 0}
+        expected = np.zeros(5)
+        if wrote:
+            expected = np.mean([units[number] for number in wrote], axis=0)
+        elif profile[one] >= 0:
+            expected = units[profile[one]]
+        length = np.linalg.norm(expected)
+        np.testing.assert_allclose(found[one], expected / length if length else 0, atol=1e-5)
+        assert source[one] == (1 if wrote else 2 if profile[one] >= 0 else 0)
+
+
+def test_posts_that_cancel_out_are_no_text():
+    """Catches rounding errors blown up to a vector of length one."""
+    vectors = np.array([[0.6, 0.8], [-0.6, -0.8]], np.float16)
+    both = np.array([0, 1], np.int32)
+    found, source = StoredTexts(vectors, both * 0, both, np.array([-1]), np.array([-1])).users()
+    assert not found.any()
+    assert source.tolist() == [0]
+
+
+def test_the_graph_is_of_the_pairs_and_ties_in_their_order(tmp_path):
+    """Catches edges in another order than the pairs, on which exclusion of targets rests."""
+    dataset = build_dataset(make_tables(), tmp_path / "out", options())
+    fit = dataset.snapshot("fit")
+    graph = fit.graph()
+    assert fit.graph() is graph
+    assert graph.num_nodes("user") == fit.n_users
+    source, target = graph.edges(etype=INTERACTS, order="eid")
+    assert np.array_equal(source.numpy(), fit.pairs.user)
+    assert np.array_equal(target.numpy(), fit.pairs.item)
+    assert set(fit.ties) == {"family", "friend"}
+    for kind, (source, target) in fit.ties.items():
+        assert graph.num_edges(tie_relations(kind)[0]) == len(source) > 0
+        assert not np.any(source == target)
+        assert len({*zip(source.tolist(), target.tolist(), strict=True)}) == len(source)
+    assert fit.matrix().sum() == len(fit.pairs)
+    assert fit.matrix() is fit.matrix()
+
+
+def test_count_and_last_are_of_the_events(tmp_path):
+    """Catches repeats that are lost, and the first time taken for the last."""
+    tables = make_tables(events=600, users=6, items=5)
+    dataset = build_dataset(tables, tmp_path / "out", options())
+    fit = dataset.snapshot("fit")
+    events = tables.interactions
+    seen = {}
+    for user, item, time in zip(
+        *(events[name].to_pylist() for name in ("user_id", "item_id", "timestamp")), strict=True
+    ):
+        if time < CUT:
+            seen.setdefault((user, item), []).append(time)
+    assert fit.count.max() > 3
+    for user, item, count, last in zip(
+        fit.pairs.user, fit.pairs.item, fit.count, fit.last, strict=True
+    ):
+        times = seen[(dataset.user_ids[int(user)].as_py(), dataset.item_ids[int(item)].as_py())]
+        assert (count, last) == (len(times), max(times))
