@@ -1,0 +1,54 @@
+"""``finrec-dgl evaluate``: how well a trained model ranks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from finrec_dgl.cli.options import integers
+from finrec_dgl.cli.output import Debug, Json, Output, Quiet, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from finrec_dgl.evaluation import Evaluation
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A folder that train made.")],
+    split: Annotated[
+        str, typer.Option(metavar="valid|test", help="Which split to measure on.")
+    ] = "test",
+    k: Annotated[
+        list[str] | None, typer.Option("--k", help="Cutoff; repeat it or list them: 10,20.")
+    ] = None,
+    dataset: Annotated[
+        Path | None, typer.Option(help="The data set, where it has moved since the training.")
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Measure how well a trained model ranks."""
+    with Output(json=json, quiet=quiet, debug=debug) as output:
+        cutoffs = integers(k or ["10"], "--k")
+        from finrec_dgl.evaluation import evaluate as measure
+        from finrec_dgl.training import load_run
+
+        loaded = load_run(run, dataset)
+        found = measure(
+            loaded.scorer(split), loaded.dataset, split, k=cutoffs, progress=output.progress
+        )
+        output.result(found.to_mapping(), lambda console: show_evaluation(console, found))
+
+
+def show_evaluation(console: Console, found: Evaluation) -> None:
+    """Draw every metric with its 95% interval over users."""
+    rows = [
+        (name, f"{value:.4f}", f"[{found.intervals[name][0]:.4f}, {found.intervals[name][1]:.4f}]")
+        for name, value in found.metrics.items()
+    ]
+    title = f"{found.split}: {len(found.users):,} users, {found.targets:,} targets"
+    console.print(table(title, ("metric", "mean", "95% interval"), rows))

@@ -1,0 +1,96 @@
+"""``finrec-dgl train``: the hybrid model on a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from finrec_dgl.cli.options import integers
+from finrec_dgl.cli.output import Debug, Json, Output, Quiet, table
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from finrec_dgl.training import TrainConfig
+
+
+def train(
+    dataset: Annotated[Path, typer.Argument(help="A folder that preprocess made.")],
+    run: Annotated[Path, typer.Argument(help="The folder to make.")],
+    sampler: Annotated[
+        str | None,
+        typer.Option(
+            metavar="full|neighbor", help="Pass messages over the whole graph, or over samples."
+        ),
+    ] = None,
+    fanout: Annotated[
+        str | None, typer.Option(help="Neighbours sampled in each layer, such as 10,10,10.")
+    ] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Seed edges a step.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that sample.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="At most so many passes.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file of the configuration.")] = None,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="One key of the configuration, such as lr=0.01 or model.layers=2; repeatable.",
+        ),
+    ] = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with a training that was cut off.")
+    ] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a run that is there.")
+    ] = False,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Train the hybrid model.
+
+    Options win over --set, which wins over --config.
+    """
+    with Output(json=json, quiet=quiet, debug=debug) as output:
+        options = {
+            "sampler": sampler,
+            "fanout": integers([fanout], "--fanout") if fanout is not None else None,
+            "batch_size": batch_size,
+            "workers": workers,
+            "epochs": epochs,
+            "seed": seed,
+        }
+        settings = read_config(config, sets or [], options)
+        from finrec_dgl.dataset import load_dataset
+        from finrec_dgl.training import train as fit
+
+        done = fit(
+            load_dataset(dataset),
+            run,
+            settings,
+            progress=output.progress,
+            resume=resume,
+            overwrite=overwrite,
+        )
+        told = ("best_epoch", "valid_ndcg@10", "refitted", "seconds")
+        summary = {"run": str(run), **{name: done.info[name] for name in told}}
+        output.result(summary, lambda console: show_run(console, summary))
+
+
+def read_config(file: Path | None, sets: list[str], options: dict[str, Any]) -> TrainConfig:
+    """The configuration that a file, ``key=value`` settings and options (None: not given) make."""
+    from finrec_dgl.base.config import apply_sets, from_mapping, read_toml
+    from finrec_dgl.training import TrainConfig
+
+    mapping = apply_sets(read_toml(file) if file else {}, sets)
+    mapping.update({name: value for name, value in options.items() if value is not None})
+    return from_mapping(TrainConfig, mapping, where=str(file) if file else "training options")
+
+
+def show_run(console: Console, summary: dict[str, Any]) -> None:
+    """Draw what the training reached."""
+    console.print(table("training", ("", ""), list(summary.items())))

@@ -1,0 +1,216 @@
+"""The whole way through the commands, from tables to recommendations."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import typer
+from small_bank import ITEMS, USERS, write_tables
+
+from finrec_dgl.cli.app import app, main
+from finrec_dgl.cli.train import read_config
+
+SMALL = ["--set", "model.dim=8", "--set", "model.heads=2", "--epochs", "2"]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with tables, the data set of them, and a run on it."""
+    place = tmp_path_factory.mktemp("flow")
+    write_tables(place / "source")
+    data, run = str(place / "data"), str(place / "run")
+    assert main(["preprocess", str(place / "source"), data, "--encoder", "none", "--quiet"]) == 0
+    assert main(["train", data, run, "--quiet", *SMALL]) == 0
+    return place
+
+
+def test_generated_tables_can_be_preprocessed(finrec, tmp_path):
+    """Catches a generator that writes what the reader refuses, in either file format."""
+    for form in ("csv", "parquet"):
+        source, data = tmp_path / form, tmp_path / f"{form}-data"
+        said = finrec("generate", source, "--users", 40, "--items", 12, "--format", form, "--json")
+        assert said.code == 0, said.err
+        assert said.document["rows"]["users"] == 40
+        said = finrec("preprocess", source, data, "--encoder", "none", "--json")
+        assert said.code == 0, said.err
+        assert said.document["nodes"]["item"] > 0
+
+
+def test_inspect_shows_what_preprocess_made(place, finrec):
+    """Catches counts in one form that are not in the other."""
+    document = finrec("inspect", place / "data", "--json").document
+    assert document["nodes"] == {"user": USERS, "item": ITEMS}
+    told = finrec("inspect", place / "data").out
+    assert re.search(rf"user +{USERS}", told)
+    assert "dropped" in told
+
+
+def test_train_tells_what_it_reached(place, finrec, tmp_path):
+    """Catches a training without a result to read."""
+    said = finrec("train", place / "data", tmp_path / "run", "--json", *SMALL)
+    assert said.code == 0, said.err
+    assert said.document["run"] == str(tmp_path / "run")
+    assert 0 <= said.document["valid_ndcg@10"] <= 1
+    said = finrec("train", place / "data", tmp_path / "run", "--overwrite", *SMALL)
+    assert "valid_ndcg@10" in said.out
+
+
+def test_neighbour_sampling_is_a_matter_of_options(place, finrec, tmp_path):
+    """Catches options of the sampler that do not arrive at the training."""
+    sampler = ["--sampler", "neighbor", "--fanout", "3,3", "--batch-size", "16"]
+    said = finrec("train", place / "data", tmp_path / "run", "--quiet", *SMALL, *sampler)
+    assert said.code == 0, said.err
+    config = json.loads((tmp_path / "run/config.json").read_text())
+    assert (config["sampler"], config["fanout"], config["batch_size"]) == ("neighbor", [3, 3], 16)
+
+
+def test_evaluate_measures_at_every_cutoff(place, finrec):
+    """Catches a cutoff that is lost, given either way."""
+    said = finrec("evaluate", place / "run", "--k", "1,3", "--k", "5", "--json")
+    assert said.code == 0, said.err
+    assert said.document["k"] == [1, 3, 5]
+    assert {"hit@1", "ndcg@3", "recall@5", "mrr"} <= set(said.document["metrics"])
+    told = finrec("evaluate", place / "run", "--split", "valid").out
+    assert re.search(r"ndcg@10 +0\.\d{4} +\[0\.\d{4}, [01]\.\d{4}\]", told)
+
+
+def test_a_run_is_found_with_its_data_set_elsewhere(place, finrec, tmp_path):
+    """Catches a --dataset that is not used."""
+    moved = tmp_path / "moved"
+    (place / "data").rename(moved)
+    try:
+        assert finrec("evaluate", place / "run").code == 2
+        said = finrec("evaluate", place / "run", "--dataset", moved)
+        assert said.code == 0, said.err
+    finally:
+        moved.rename(place / "data")
+
+
+def test_recommendations_come_with_reasons(place, finrec):
+    """Catches known products, a wrong number, or reasons that cannot be switched off."""
+    said = finrec("recommend", place / "run", "--user", "u3", "--k", "4", "--json")
+    assert said.code == 0, said.err
+    found = said.document["recommendations"]
+    held = {"i3", "i4", "i7", "i2"}
+    assert len(found) == 4
+    assert not held & {one["item_id"] for one in found}
+    scores = [one["score"] for one in found]
+    assert scores == sorted(scores, reverse=True)
+    told = finrec("recommend", place / "run", "--user", "u3").out
+    assert "reasons" in told
+    assert found[0]["item_id"] in told
+    assert "reasons" not in finrec("recommend", place / "run", "--user", "u3", "--no-reasons").out
+    said = finrec(
+        "recommend", place / "run", "--user", "u3", "--include-known", "--k", ITEMS, "--json"
+    )
+    assert held <= {one["item_id"] for one in said.document["recommendations"]}
+
+
+def test_recommendations_for_all_go_into_a_file(place, finrec, tmp_path):
+    """Catches users left out, or a table on the screen for each of a million users."""
+    out = tmp_path / "all.parquet"
+    said = finrec(
+        "recommend", place / "run", "--all-users", "--out", out, "--k", "3", "--json", "--quiet"
+    )
+    assert said.code == 0, said.err
+    assert said.err == ""
+    assert said.document["users"] == USERS
+    table = pq.read_table(out)
+    assert table.num_rows == 3 * USERS
+    assert {"user_id", "item_id", "rank", "score"} <= set(table.column_names)
+
+
+def test_progress_goes_to_stderr_and_quiet_hushes_it(place, finrec, tmp_path):
+    """Catches progress among the results, or a --quiet that is not."""
+    command = ["preprocess", place / "source", tmp_path / "data", "--encoder", "none"]
+    said = finrec(*command)
+    assert "reading" in said.err
+    assert "reading" not in said.out
+    assert finrec(*command, "--overwrite", "--quiet").err == ""
+
+
+def test_the_installed_program_says_one_document(place):
+    """Catches a print of PyTorch's or DGL's on stdout, which only a fresh process shows."""
+    program = str(Path(sys.executable).with_name("finrec-dgl"))
+    done = subprocess.run(
+        [program, "recommend", str(place / "run"), "--user", "u3", "--json"],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["user"] == "u3"
+    assert done.stderr == ""
+
+
+def test_options_win_over_sets_and_sets_over_the_file(tmp_path):
+    """Catches an option that a configuration file silently overrules."""
+    file = tmp_path / "c.toml"
+    file.write_text("seed = 1\nepochs = 1\nlr = 0.5\n[model]\nlayers = 1\n")
+    config = read_config(file, ["seed=2", "epochs=2", "model.dim=8"], {"seed": 3, "workers": None})
+    assert (config.seed, config.epochs, config.lr) == (3, 2, 0.5)
+    assert (config.model.layers, config.model.dim) == (1, 8)
+
+
+def defaults(command: str) -> dict[str, Any]:
+    """The defaults of a command's options."""
+    found = typer.main.get_command(app).commands[command]  # type: ignore[attr-defined]
+    return {one.name: one.default for one in found.params}
+
+
+def test_generate_has_the_defaults_of_the_library():
+    """Catches a command and a function that make different worlds."""
+    from finrec_dgl.tables.generate import World
+
+    options = defaults("generate")
+    for one in dataclasses.fields(World):
+        assert options[one.name] == one.default, one.name
+
+
+def test_preprocess_has_the_defaults_of_the_library():
+    """Catches a command and a function that split or encode differently."""
+    from finrec_dgl.dataset import PreprocessOptions, SplitOptions
+    from finrec_dgl.tables import ReadOptions
+    from finrec_dgl.text import EncoderSpec
+
+    options = defaults("preprocess")
+    renamed = {"name": "encoder", "kind": "split"}
+    for kind in (PreprocessOptions, SplitOptions, ReadOptions, EncoderSpec):
+        for one in dataclasses.fields(kind):
+            name = renamed.get(one.name, one.name)
+            if one.default is not dataclasses.MISSING and name in options:
+                assert options[name] == one.default, name
+
+
+def test_the_choices_in_the_help_are_the_libraries_own(finrec):
+    """Catches help that names a choice there is not, or hides one."""
+    from finrec_dgl.dataset.ids import USER_IDS
+    from finrec_dgl.dataset.splits import KINDS
+    from finrec_dgl.tables import FORMATS
+    from finrec_dgl.tables.generate import FILE_FORMATS
+    from finrec_dgl.tables.options import ON_BAD_ROWS
+    from finrec_dgl.text.encoder import POOLINGS, PRECISIONS
+    from finrec_dgl.training.config import SAMPLERS
+
+    told = finrec("preprocess", "--help").out
+    told += finrec("generate", "--help").out + finrec("train", "--help").out
+    for option, choices in (
+        ("--format", ("auto", *FORMATS)),
+        ("--format", FILE_FORMATS),
+        ("--split", KINDS),
+        ("--user-ids", USER_IDS),
+        ("--on-bad-rows", ON_BAD_ROWS),
+        ("--pooling", POOLINGS),
+        ("--precision", PRECISIONS),
+        ("--sampler", SAMPLERS),
+    ):
+        assert f"{option} {'|'.join(choices)}" in told
