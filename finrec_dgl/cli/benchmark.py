@@ -41,6 +41,12 @@ def accuracy(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="One key of the configuration."),
     ] = None,
+    rates: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C", help="Learning rates; each hybrid takes the best on validation."
+        ),
+    ] = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -57,6 +63,7 @@ def accuracy(
         from finrec_dgl.dataset import load_dataset
 
         wanted = names(models) or MODELS
+        tried = _rates(rates)
         # all are opened first: a wrong path should not be found after hours of training
         opened = [load_dataset(path) for path in datasets]
         progress = output.progress
@@ -64,11 +71,22 @@ def accuracy(
         for dataset in opened:
             place = out / Path(dataset.path).resolve().name
             progress.note(f"comparing on {dataset.path}")
-            tables.append(compare_models(dataset, place, wanted, seeds, settings, progress))
+            tables.append(compare_models(dataset, place, wanted, seeds, settings, progress, tried))
         output.result(
             {"out": str(out), "tables": [one.to_mapping() for one in tables]},
             lambda console: show_tables(console, tables),
         )
+
+
+def _rates(text: str | None) -> tuple[float, ...]:
+    try:
+        return tuple(float(one) for one in (text or "").split(",") if one.strip())
+    except ValueError as error:
+        raise UsageError(
+            f"the learning rates are '{text}'",
+            expected="numbers with commas between, such as 1e-5,1e-3",
+            where="--rates",
+        ) from error
 
 
 def _refuse_same_names(datasets: Sequence[Path]) -> None:

@@ -83,8 +83,8 @@ class HybridRecommender(nn.Module):
         # without the graph, Stream Two is text alone, and all that is left
         fuses = config.stream_two or not config.graph
         self.text_two = _text_maps(text_width, config.dim_two) if has_text and fuses else None
-        if self.text_two is not None and config.graph:
-            # text joins the graph's score as it learns to help it
+        if self.text_two is not None and config.uses_ids:
+            # text joins the graph's score as it learns to help it; alone it could not leave zero
             for weight in self.text_two.parameters():
                 nn.init.zeros_(weight)
         self.ids = (

@@ -207,3 +207,18 @@ def test_heads_equal_their_formulas():
     dot = DotHead(6, quiet=2)
     torch.testing.assert_close(dot(user, item, bias), user[:, 2:] @ item[:, 2:].T + bias)
     assert mlp(user[:0], item, bias).shape == (0, 5)
+
+
+@pytest.mark.parametrize("switch", [{"ids": "none"}, {"graph": False}, {}], ids=str)
+def test_stream_two_can_leave_its_start(switch):
+    """Catches vectors that are zero for users and products alike, whose product never learns."""
+    snapshot = make_snapshot()
+    config = dataclasses.replace(BASE, stream_one=False, **switch)
+    torch.manual_seed(0)
+    model = HybridRecommender(config, ModelShape(30, 20, 8, ("family",), 3))
+    model.start_from(start_of(config, snapshot))
+    blocks = whole_graph(snapshot.graph(), config.depth)
+    fused = model.encode(blocks, features_of(snapshot)).fused
+    model.score(fused["user"], fused["item"]).logsumexp(1).sum().backward()
+    for name in NODE_TYPES:
+        assert model.text_two[name].weight.grad.any()

@@ -1,0 +1,41 @@
+"""The charts: what is drawn is as long, as far and as high as the numbers say."""
+
+import re
+
+import pytest
+
+from finrec_dgl.benchmarking.charts import WIDTH, Bar, bars, lines, nice_ticks
+
+
+@pytest.mark.parametrize(
+    ("low", "high"), [(0, 0.1737), (0.1315, 0.187), (0, 1), (0, 0), (0.5, 0.5), (0, 317), (-1, 2e6)]
+)
+def test_ticks_are_even_and_hold_all(low, high):
+    """Catches a bar that leaves the chart, or an axis without steps."""
+    ticks = nice_ticks(low, high)
+    assert ticks[0] <= low
+    assert ticks[-1] >= high
+    assert 2 <= len(ticks) <= 9
+    steps = {round(after - before, 9) for before, after in zip(ticks, ticks[1:], strict=False)}
+    assert len(steps) == 1
+
+
+def test_bars_are_as_long_as_their_values():
+    """Catches an axis that does not begin at 0, which makes small differences look large."""
+    text = bars("x", [Bar("a", 0.1, 0.08, 0.12), Bar("b", 0.2, 0.17, 0.23, True)], "axis")
+    short, long = (float(one) for one in re.findall(r'<rect[^>]* width="([\d.]+)"', text))
+    assert long == pytest.approx(2 * short, abs=0.2)
+    ends = [float(one) for one in re.findall(r'whisker" d="M([\d.]+)', text)]
+    left = 130
+    assert (ends[0] - left) / short == pytest.approx(0.8, abs=0.01)
+
+
+def test_lines_stay_within_the_chart_and_rise_with_their_values():
+    """Catches points outside the picture, or an axis turned upside down."""
+    text = lines("x", {"one": [(0, 0.1), (5, 0.3), (9, 0.2)]}, "x", "y", {"one": (5, 0.3)})
+    points = re.search(r'points="([^"]+)"', text).group(1).split()
+    places = [tuple(map(float, point.split(","))) for point in points]
+    assert [x for x, _ in places] == sorted(x for x, _ in places)
+    assert places[1][1] < places[2][1] < places[0][1]
+    assert all(0 <= x <= WIDTH and 0 <= y <= 300 for x, y in places)
+    assert f'cx="{places[1][0]:.1f}" cy="{places[1][1]:.1f}"' in text

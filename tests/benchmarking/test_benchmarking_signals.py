@@ -1,0 +1,69 @@
+"""What the hybrid finds in worlds of one known signal, and that it finds nothing where none is."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from benchmarking_worlds import SILENT_WORLD, SMALL, make_dataset
+
+from finrec_dgl.benchmarking import compare_models
+from finrec_dgl.evaluation import evaluate
+from finrec_dgl.training import load_run
+
+SIZE = {"users": 500, "items": 60, "interactions_per_user": 10.0, "cold_share": 0.0}
+WORLD = {**SILENT_WORLD, **SIZE, "ties_per_user": 2.0, "seed": 3}
+CUTOFF = 10
+
+
+def expected_random_ndcg(dataset):
+    """float64 [n]: the expected NDCG@10 of a ranking in random order, for each user of test.
+
+    Each place of the ranking holds a target with probability reachable / ranked, so
+    E[DCG@10] = reachable / ranked * sum over j = 1 .. min(10, ranked) of 1 / log2(1 + j).
+    """
+    targets, held = dataset.targets("test"), dataset.snapshot("fit").pairs
+    candidates = dataset.candidates("test")
+    discounts = np.cumsum(1 / np.log2(1 + np.arange(1, CUTOFF + 1)))
+    expected = []
+    for user in np.unique(targets.user):
+        rankable = candidates.copy()
+        rankable[held.item[held.user == user]] = False
+        mine = targets.item[targets.user == user]
+        ranked = int(rankable.sum())
+        dcg = rankable[mine].sum() / ranked * discounts[min(CUTOFF, ranked) - 1]
+        expected.append(dcg / discounts[min(CUTOFF, len(mine)) - 1])
+    return np.array(expected)
+
+
+def test_where_purchases_are_random_the_hybrid_is_no_better_than_chance(tmp_path, monkeypatch):
+    """Catches a leak of the test into graph, text, ties or tuning: there is no other signal."""
+    dataset = make_dataset(tmp_path / "data", monkeypatch, **{**WORLD, "users": 800})
+    config = replace(SMALL, epochs=5)
+    table = compare_models(dataset, tmp_path / "out", ["hybrid"], 1, config)
+    run = load_run(tmp_path / "out" / table.row("hybrid").runs[0], dataset)
+    found = evaluate(run.scorer("test"), dataset, "test").per_user["ndcg@10"]
+    above = found - expected_random_ndcg(dataset)
+    error = above.std(ddof=1) / np.sqrt(len(above))
+    assert error < 0.01
+    assert abs(above.mean()) < 3 * error
+
+
+@pytest.mark.parametrize(("signal", "strength"), [("text", 8.0), ("graph", 2.5)])
+def test_a_planted_signal_is_found(tmp_path, monkeypatch, signal, strength):
+    """Catches a model that learns no more than popularity, which knows nothing here."""
+    world = {**WORLD, f"{signal}_strength": strength}
+    dataset = make_dataset(tmp_path / "data", monkeypatch, **world)
+    config = replace(SMALL, epochs=4)
+    table = compare_models(dataset, tmp_path / "out", ["popularity", "hybrid"], 1, config)
+    popularity = table.row("popularity")
+    assert popularity.comparison.difference < -0.05, table.to_markdown()
+    assert popularity.p_value < 0.01
+
+
+def test_taste_is_read_from_texts_alone(tmp_path, monkeypatch):
+    """Catches texts that do not reach the score: holdings betray taste too, but not here."""
+    dataset = make_dataset(tmp_path / "data", monkeypatch, **{**WORLD, "text_strength": 8.0})
+    config = replace(SMALL, epochs=30, lr=1e-2, batch_size=512)
+    table = compare_models(dataset, tmp_path / "out", ["popularity", "hybrid-text"], 1, config)
+    ahead = table.row("hybrid-text").metrics["ndcg@10"] - table.row("popularity").metrics["ndcg@10"]
+    assert ahead > 0.04, table.to_markdown()
