@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -76,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if argv is None:
         argv = sys.argv[1:]
         signal.signal(signal.SIGTERM, _terminate)
+        # threads that spin while they wait make a busy machine many times slower; read when
+        # PyTorch is first imported
+        os.environ.setdefault("OMP_WAIT_POLICY", "passive")
         if "--debug" not in argv:
             # those of other packages, which no user of a command can mend
             warnings.simplefilter("ignore")
