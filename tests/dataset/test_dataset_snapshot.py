@@ -64,7 +64,7 @@ def test_a_users_text_is_the_mean_of_distinct_posts(posts, data):
     text = np.array([post[1] for post in posts], np.int32)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(snapshot, "_TEXTS_AT_ONCE", 3)
-        found, source = StoredTexts(vectors, user, text, profile, profile).users()
+        found, source = StoredTexts(vectors, user, user * 0, text, profile, profile).users()
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     for one in range(5):
         wrote = {post[1] for post in posts if post[0] == one and post[1] >= 0}
@@ -82,7 +82,7 @@ def test_posts_that_cancel_out_are_no_text():
     """Catches rounding errors blown up to a vector of length one."""
     vectors = np.array([[0.6, 0.8], [-0.6, -0.8]], np.float16)
     both = np.array([0, 1], np.int32)
-    found, source = StoredTexts(vectors, both * 0, both, np.array([-1]), np.array([-1])).users()
+    found, source = StoredTexts(vectors, both * 0, both * 0, both, *[np.array([-1])] * 2).users()
     assert not found.any()
     assert source.tolist() == [0]
 
