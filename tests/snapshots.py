@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from finrec_dgl.dataset.snapshot import Pairs, Snapshot
+from finrec_dgl.graph import INTERACTS
+from finrec_dgl.graph.backend import dgl
 
 
 @dataclass(frozen=True)
@@ -51,3 +53,13 @@ def make_snapshot(seed=0, users=30, items=20, edges=150, text_dim=8, kinds=("fam
         user_categories={},
         texts=FixedTexts(vectors(users), vectors(items)),
     )
+
+
+def pairs_of(layer, relation):
+    """The (user, item) pairs of an interaction relation of a block or whole graph."""
+    source, target = layer.edges(etype=relation)
+    if dgl.NID in layer.srcnodes[relation[0]].data:
+        source = layer.srcnodes[relation[0]].data[dgl.NID][source.long()]
+        target = layer.dstnodes[relation[2]].data[dgl.NID][target.long()]
+    ends = (source, target) if relation == INTERACTS else (target, source)
+    return set(zip(ends[0].tolist(), ends[1].tolist(), strict=True))

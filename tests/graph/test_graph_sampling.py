@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from snapshots import pairs_of
 
 from finrec_dgl.base.errors import UsageError
 from finrec_dgl.graph import (
@@ -15,7 +16,6 @@ from finrec_dgl.graph import (
     build_graph,
     whole_graph,
 )
-from finrec_dgl.graph.backend import dgl
 
 
 def random_graph(seed, users=30, items=20, edges=150):
@@ -23,16 +23,6 @@ def random_graph(seed, users=30, items=20, edges=150):
     pairs = np.unique(rng.integers(0, [users, items], size=(edges, 2)), axis=0)
     ties = {"family": (rng.integers(0, users, 25), rng.integers(0, users, 25))}
     return build_graph(users, items, pairs[:, 0], pairs[:, 1], ties), pairs
-
-
-def pairs_of(layer, relation):
-    """The (user, item) pairs of an interaction relation of a block or whole graph."""
-    source, target = layer.edges(etype=relation)
-    if dgl.NID in layer.srcnodes[relation[0]].data:
-        source = layer.srcnodes[relation[0]].data[dgl.NID][source.long()]
-        target = layer.dstnodes[relation[2]].data[dgl.NID][target.long()]
-    ends = (source, target) if relation == INTERACTS else (target, source)
-    return set(zip(ends[0].tolist(), ends[1].tolist(), strict=True))
 
 
 @settings(max_examples=40)

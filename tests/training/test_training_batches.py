@@ -5,24 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from snapshots import make_snapshot
+from snapshots import make_snapshot, pairs_of
 
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS
-from finrec_dgl.graph.backend import dgl
 from finrec_dgl.nn import HybridConfig
 from finrec_dgl.training import Batches, TrainConfig
 
 MODEL = HybridConfig(dim=8, dim_two=8, heads=2, layers=2)
 BASE = TrainConfig(model=MODEL, batch_size=37, n_negatives=6, fanout=(3,))
-
-
-def edges_of(layer, relation):
-    source, target = layer.edges(etype=relation)
-    if dgl.NID in layer.srcnodes[relation[0]].data:
-        source = layer.srcnodes[relation[0]].data[dgl.NID][source.long()]
-        target = layer.dstnodes[relation[2]].data[dgl.NID][target.long()]
-    ends = (source, target) if relation == INTERACTS else (target, source)
-    return set(zip(ends[0].tolist(), ends[1].tolist(), strict=True))
 
 
 @pytest.mark.parametrize("sampler", ["full", "neighbor"])
@@ -46,7 +36,7 @@ def test_an_epoch_of_batches(sampler, negatives):
         assert len(batch.blocks.layers) == 2
         for layer in batch.blocks.layers:
             for relation in (INTERACTS, INTERACTED_BY):
-                assert not edges_of(layer, relation) & forbidden
+                assert not pairs_of(layer, relation) & forbidden
         assert (batch.correction is None) == (negatives == "all")
     assert sorted(seen) == list(range(len(user)))
     assert len(batches) == -(-len(user) // 37)
@@ -57,7 +47,7 @@ def same(one, other):
         torch.equal(getattr(one, name), getattr(other, name))
         for name in ("edges", "users", "items", "user_row", "item_column", "allowed")
     ) and all(
-        edges_of(a, relation) == edges_of(b, relation)
+        pairs_of(a, relation) == pairs_of(b, relation)
         for a, b in zip(one.blocks.layers, other.blocks.layers, strict=True)
         for relation in (INTERACTS, INTERACTED_BY)
     )
