@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -145,6 +145,23 @@ class Snapshot:
         return self._graph
 
 
+def without_items(snapshot: Snapshot, hidden: np.ndarray) -> Snapshot:
+    """``snapshot`` in which nobody has taken up the items ``hidden`` (bool [I]) yet.
+
+    Their interactions are gone, and what users wrote about them is gone from the users' texts; what
+    describes the items themselves stays.
+    """
+    kept = ~hidden[snapshot.pairs.item]
+    texts = snapshot.texts
+    return replace(
+        snapshot,
+        pairs=Pairs(snapshot.pairs.user[kept], snapshot.pairs.item[kept]),
+        count=snapshot.count[kept],
+        last=None if snapshot.last is None else snapshot.last[kept],
+        texts=texts.without_items(hidden) if isinstance(texts, StoredTexts) else texts,
+    )
+
+
 @dataclass(frozen=True, eq=False)
 class Profiles:
     """Versions of nodes' profiles, sorted by node, then time.
@@ -210,6 +227,11 @@ class StoredTexts:
         vectors[silent] = gather(self.vectors, self.user_profile[silent])
         source[silent[vectors[silent].any(axis=1)]] = FROM_PROFILE
         return vectors, source
+
+    def without_items(self, hidden: np.ndarray) -> StoredTexts:
+        """The same without what users wrote about the items ``hidden`` (bool [I])."""
+        gone = hidden[self.post_item]
+        return replace(self, post_text=np.where(gone, np.int32(-1), self.post_text))
 
     def _posts(self) -> np.ndarray:
         n_texts, dim = self.vectors.shape

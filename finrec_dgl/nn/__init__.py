@@ -1,20 +1,27 @@
 """The model: attention, fusion, pseudo-labels, streams, heads, and the hybrid made of them."""
 
-from finrec_dgl.nn.config import HybridConfig
+from finrec_dgl.nn.config import DerivedConfig, HybridConfig
+from finrec_dgl.nn.derived import DerivedRecommender, Evidence
 from finrec_dgl.nn.features import NodeFeatures, features_of
 from finrec_dgl.nn.hybrid import Encoded, HybridRecommender, ModelShape
 from finrec_dgl.nn.pseudo import pseudo_loss
 from finrec_dgl.nn.start import Start, start_of
 from finrec_dgl.nn.targets import PseudoTargets, pseudo_targets
+from finrec_dgl.nn.world import Receivers, World
 
 __all__ = [
+    "DerivedConfig",
+    "DerivedRecommender",
     "Encoded",
+    "Evidence",
     "HybridConfig",
     "HybridRecommender",
     "ModelShape",
     "NodeFeatures",
     "PseudoTargets",
+    "Receivers",
     "Start",
+    "World",
     "features_of",
     "pseudo_loss",
     "pseudo_targets",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from finrec_dgl.base.config import choice, refuse
 
+RELATIONS = ("observed", "derived")
 FUSIONS = ("gate", "concat", "sum", "text", "graph")
 HEADS = ("dot", "mlp")
 IDS = ("items", "both", "none")
@@ -14,9 +15,67 @@ PSEUDO_TARGETS = ("prototypes", "columns", "file")
 
 
 @dataclass(frozen=True)
+class DerivedConfig:
+    """The relations derived from interactions. Raises ConfigError, naming every field out of range.
+
+    Half-lives are in days after which an interaction counts half; 0: it never fades.
+
+    ``peer_half_lives``    one head of attention between users each: how its messages fade
+    ``short_half_life``    a faster fading that every head's kernel has a small part of
+    ``peers``              users that a user attends to, the most similar ones; 0: all
+    ``ease``               penalties of linear filters between products (EASE)
+    ``holding_half_lives`` one filter by cosine each: how a user's holdings fade in it
+    ``rank``               of the low-pass spectral filter; 0: none
+    ``trend_half_lives``   falling: each adds how popularity grew from the one before to this one
+    ``trend_prior``        pseudo-counts that hold a trend back
+    ``text_sharpness``     of the similarity of texts: exp(sharpness * cosine)
+    ``text_penalty``       of the ridge regression from products' text to scores
+    ``cold_share``         share of products that half of the training's worlds know by text only
+    """
+
+    peer_half_lives: tuple[float, ...] = (30.0, 90.0)
+    short_half_life: float = 7.0
+    peers: int = 0
+    ease: tuple[float, ...] = (100.0, 300.0, 1000.0, 3000.0)
+    holding_half_lives: tuple[float, ...] = (15.0, 60.0, 200.0, 0.0)
+    rank: int = 32
+    trend_half_lives: tuple[float, ...] = (365.0, 90.0, 30.0, 15.0)
+    trend_prior: float = 300.0
+    text_sharpness: float = 14.0
+    text_penalty: float = 1.0
+    cold_share: float = 0.2
+
+    def __post_init__(self) -> None:
+        problems = []
+        for name in ("peer_half_lives", "holding_half_lives"):
+            if any(not one >= 0 for one in getattr(self, name)):
+                problems.append(f"{name} is {list(getattr(self, name))}, expected at least 0 each")
+        for name in ("ease", "trend_half_lives"):
+            if any(not one > 0 for one in getattr(self, name)):
+                problems.append(f"{name} is {list(getattr(self, name))}, expected above 0 each")
+        for name in ("ease", "holding_half_lives", "trend_half_lives"):
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                problems.append(f"{name} is {list(getattr(self, name))}, expected each once")
+        if list(self.trend_half_lives) != sorted(self.trend_half_lives, reverse=True):
+            problems.append(f"trend_half_lives is {list(self.trend_half_lives)}, expected falling")
+        for name in ("peers", "rank", "trend_prior", "short_half_life"):
+            if not getattr(self, name) >= 0:
+                problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
+        for name in ("text_sharpness", "text_penalty"):
+            if not getattr(self, name) > 0:
+                problems.append(f"{name} is {getattr(self, name)}, expected above 0")
+        if not 0 <= self.cold_share < 1:
+            problems.append(f"cold_share is {self.cold_share}, expected from 0 to below 1")
+        refuse(problems, where="model.derived")
+
+
+@dataclass(frozen=True)
 class HybridConfig:
     """What the model is made of. Raises ConfigError, naming every field out of range.
 
+    ``relations``     ``observed``: attention over interactions and ties, the paper's plain form;
+                      ``derived``: over relations made of them, between users who share products
+                      and between products, see ``derived``
     ``text``          use the text vectors e_i and with them the pseudo-labels
     ``graph``         use message passing and, with it, learned node vectors
     ``pseudo``        predict pseudo-labels y_i and feed them in beside e_i (formulas 2 and 3)
@@ -51,6 +110,7 @@ class HybridConfig:
     ``pseudo_file``   labels used by ``file``: CSV or Parquet
     """
 
+    relations: str = "observed"
     text: bool = True
     graph: bool = True
     pseudo: bool = True
@@ -80,9 +140,11 @@ class HybridConfig:
     pseudo_sharpness: float = 10.0
     pseudo_columns: tuple[str, ...] = ()
     pseudo_file: str | None = None
+    derived: DerivedConfig = field(default_factory=DerivedConfig)
 
     def __post_init__(self) -> None:
         problems = [
+            *choice("relations", self.relations, RELATIONS),
             *choice("fusion", self.fusion, FUSIONS),
             *choice("fusion_two", self.fusion_two, FUSIONS),
             *choice("head", self.head, HEADS),

@@ -18,19 +18,21 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.dataset.snapshot import FROM_POSTS
-from finrec_dgl.graph import INTERACTED_BY, NODE_TYPES, Blocks, Relation, tie_relations
+from finrec_dgl.graph import NODE_TYPES, Blocks
 from finrec_dgl.graph.backend import dgl
 from finrec_dgl.nn import HybridRecommender, NodeFeatures
-from finrec_dgl.training import ModelScorer
+from finrec_dgl.recommending.derived import (
+    derived_effects,
+    derived_evidence,
+    derived_popularity,
+)
+from finrec_dgl.recommending.evidence import Evidence, holdings, tied
+from finrec_dgl.training import DerivedScorer, ModelScorer
 
 MOST_REASONS = 3
-MOST_HOLDINGS = 64
-"""Held products that are weighed one by one; each costs a copy of the user."""
-
 FEWEST_TO_TELL = 3
 """How many tied customers must hold a product before their number is told.
 
@@ -73,27 +75,6 @@ class Reason:
         }
 
 
-@dataclass(frozen=True)
-class Evidence:
-    """Something known of a user that can be taken away.
-
-    ``kind``: ``held``, ``ties`` or ``text``; ``item``: the held product's node, else -1;
-    ``tie``: the kind of the ties, else "".
-    """
-
-    kind: str
-    item: int = -1
-    tie: str = ""
-
-    def kept(self, relation: Relation, senders: Tensor) -> Tensor:
-        """``senders`` [n] of the user's messages in ``relation``, less those of this evidence."""
-        if self.kind == "held" and relation == INTERACTED_BY:
-            return senders[senders != self.item]
-        if self.kind == "ties" and relation in tie_relations(self.tie):
-            return senders[:0]
-        return senders
-
-
 class _Given(NodeFeatures):
     """Features that already stand in the order of the blocks' input nodes."""
 
@@ -111,12 +92,12 @@ def evidence_of(
     """
     found: list[Evidence] = []
     if model.config.graph:
-        found += [Evidence("held", item=int(item)) for item in _holdings(snapshot, user)]
+        found += [Evidence("held", item=int(item)) for item in holdings(snapshot, user)]
     if model.stream_one is not None and model.config.social:
         found += [
             Evidence("ties", tie=kind)
             for kind in model.shape.tie_kinds
-            if len(_tied(snapshot, kind, user))
+            if len(tied(snapshot, kind, user))
         ]
     reads_text = model.text_one is not None or model.text_two is not None
     if reads_text and features.has_text["user"][user]:
@@ -188,7 +169,7 @@ def _with_copies(graph: Any, user: int, evidence: Sequence[Evidence]) -> Any:
 
 
 def explain(
-    scorer: ModelScorer, dataset: Dataset, user: int, items: np.ndarray
+    scorer: ModelScorer | DerivedScorer, dataset: Dataset, user: int, items: np.ndarray
 ) -> list[tuple[Reason, ...]]:
     """For each of ``items`` the reasons why ``scorer`` scores it high for ``user``.
 
@@ -197,13 +178,18 @@ def explain(
     mean number of customers hold; it counts the bias alone, though popularity also shapes a
     product's vector.
     """
-    model, snapshot = scorer.model, scorer.snapshot
-    features = scorer.features
-    evidence = evidence_of(model, snapshot, features, user)
-    effects = effects_of(model, snapshot.graph(), features, user, evidence, items)
+    snapshot = scorer.snapshot
+    if isinstance(scorer, DerivedScorer):
+        evidence = derived_evidence(scorer, user)
+        effects = derived_effects(scorer, user, evidence, items)
+        popularity = derived_popularity(scorer, user, items)
+    else:
+        model, features = scorer.model, scorer.features
+        evidence = evidence_of(model, snapshot, features, user)
+        effects = effects_of(model, snapshot.graph(), features, user, evidence, items)
+        popularity = _popularity(model, features, items)
     tell = _Teller(dataset, snapshot, user, items)
-    popularity = _popularity(model, features, items)
-    new = tell.new() if not len(_holdings(snapshot, user)) else ()
+    new = tell.new() if not len(holdings(snapshot, user)) else ()
     scores = scorer.score(np.array([user]))[0, items]
     found = []
     for column, score in enumerate(scores.tolist()):
@@ -227,22 +213,6 @@ def _popularity(model: HybridRecommender, features: NodeFeatures, items: np.ndar
     held = features.degree["item"].numpy()
     above: np.ndarray = np.where(held > held.mean(), bias - bias.mean(), 0.0)[items]
     return above
-
-
-def _holdings(snapshot: Snapshot, user: int) -> np.ndarray:
-    """int32: the items that ``user`` holds, the last taken up first, at most MOST_HOLDINGS."""
-    edges = np.arange(*np.searchsorted(snapshot.pairs.user, (user, user + 1)))
-    if snapshot.last is not None:
-        edges = edges[np.argsort(-snapshot.last[edges], kind="stable")]
-    held: np.ndarray = snapshot.pairs.item[edges[:MOST_HOLDINGS]]
-    return held
-
-
-def _tied(snapshot: Snapshot, kind: str, user: int) -> np.ndarray:
-    """The users tied to ``user`` by ``kind``, in either direction, each once."""
-    empty = np.zeros(0, np.int32)
-    source, target = snapshot.ties.get(kind, (empty, empty))
-    return np.unique(np.concatenate([source[target == user], target[source == user]]))
 
 
 class _Teller:
@@ -273,10 +243,10 @@ class _Teller:
         return Reason("text", "posts" if posts else "profile", None, effect, text)
 
     def _ties(self, kind: str, column: int, effect: float) -> str:
-        tied = _tied(self.snapshot, kind, self.user)
-        holders = int(self.snapshot.matrix()[tied][:, [self.items[column]]].sum())
+        others = tied(self.snapshot, kind, self.user)
+        holders = int(self.snapshot.matrix()[others][:, [self.items[column]]].sum())
         by = f"({kind}, {_signed(effect)})"
-        if FEWEST_TO_TELL <= holders < len(tied):
+        if FEWEST_TO_TELL <= holders < len(others):
             return f"{holders} customers you are tied to hold it {by}"
         return f"Because of what customers you are tied to hold or write {by}"
 

@@ -4,12 +4,13 @@ from finrec_dgl.training.batches import Batch, Batches
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.loop import train
 from finrec_dgl.training.run import Run, load_run
-from finrec_dgl.training.scoring import ModelScorer
+from finrec_dgl.training.scoring import DerivedScorer, ModelScorer
 from finrec_dgl.training.step import joint_loss
 
 __all__ = [
     "Batch",
     "Batches",
+    "DerivedScorer",
     "ModelScorer",
     "Run",
     "TrainConfig",

@@ -8,7 +8,7 @@ from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.nn import HybridConfig
 
 SAMPLERS = ("full", "neighbor")
-LOSSES = ("softmax", "bpr", "bce")
+LOSSES = ("softmax", "bpr", "bce", "backtest")
 NEGATIVES = ("all", "uniform", "popularity", "in-batch")
 
 
@@ -21,14 +21,22 @@ class TrainConfig:
                       one holds for deeper layers
     ``batch_size``    positives a step
     ``workers``       processes that sample blocks (``neighbor``); 0: in this one
-    ``loss``          ``softmax``, ``bpr`` or ``bce``
+    ``loss``          ``softmax``, ``bpr`` or ``bce`` predict the interactions of one graph;
+                      ``backtest`` those of earlier windows, each from the graph before it
+    ``windows``       at most so many earlier windows (``backtest``)
+    ``window_step``   days between their starts; 0: spread over the time there is
+    ``warm_up``       days at the beginning that are only learned from
+    ``window_users``  users a window and run, drawn from those with something to predict
     ``negatives``     ``all`` products (less those the user holds), or a draw shared by the batch:
                       ``uniform``, by ``popularity``, or the other positives of the batch
     ``n_negatives``   products drawn for ``uniform`` and ``popularity``
     ``lambda_rec``, ``lambda_pseudo``, ``lambda_reg``  weights of the joint loss (formula 7);
-                      ``lambda_reg`` is on dense weights, ``lambda_ids`` on learned node vectors
+                      ``lambda_reg`` is on dense weights, ``lambda_ids`` on learned node vectors,
+                      ``lambda_start`` on the distance of derived relations' weights to their start
     ``lr``            Adam's step size;  ``clip``: largest norm of the gradient
     ``epochs``        at most;  ``patience``: epochs without a better validation NDCG@10
+    ``average``       the weights are the mean over so many last epochs, without early stopping;
+                      0: those of the best epoch
     ``refit``         train once more, as many epochs, on all before the cut (for test and use)
     """
 
@@ -38,16 +46,22 @@ class TrainConfig:
     batch_size: int = 4096
     workers: int = 0
     loss: str = "softmax"
+    windows: int = 16
+    window_step: float = 0.0
+    warm_up: float = 90.0
+    window_users: int = 512
     negatives: str = "all"
     n_negatives: int = 1024
     lambda_rec: float = 1.0
     lambda_pseudo: float = 0.1
     lambda_reg: float = 1e-5
     lambda_ids: float = 1e-3
+    lambda_start: float = 1e-3
     lr: float = 1e-4
     clip: float = 1.0
     epochs: int = 60
     patience: int = 8
+    average: int = 0
     refit: bool = True
     seed: int = 0
 
@@ -57,15 +71,25 @@ class TrainConfig:
             *choice("loss", self.loss, LOSSES),
             *choice("negatives", self.negatives, NEGATIVES),
         ]
-        for name in ("batch_size", "n_negatives", "epochs", "patience"):
+        for name in (
+            *("batch_size", "n_negatives", "epochs", "patience"),
+            *("windows", "window_users"),
+        ):
             if getattr(self, name) < 1:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 1")
-        for name in ("workers", "lambda_rec", "lambda_pseudo", "lambda_reg", "lambda_ids", "seed"):
+        for name in (
+            *("workers", "lambda_rec", "lambda_pseudo", "lambda_reg", "lambda_ids"),
+            *("lambda_start", "window_step", "warm_up", "seed"),
+        ):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
         for name in ("lr", "clip"):
             if not getattr(self, name) > 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected above 0")
+        if not 0 <= self.average <= self.epochs:
+            problems.append(f"average is {self.average}, expected from 0 to epochs ({self.epochs})")
+        if self.model.relations == "derived" and self.loss != "backtest":
+            problems.append(f"loss is {self.loss}, expected backtest: relations are derived")
         if not self.fanout or any(one == 0 or one < -1 for one in self.fanout):
             problems.append(f"fanout is {list(self.fanout)}, expected positive numbers, or -1: all")
         refuse(problems, where="training")

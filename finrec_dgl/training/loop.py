@@ -18,15 +18,9 @@ from finrec_dgl.base.files import check_writable_folder, read_json, write_atomic
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.evaluation import evaluate
-from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.graph.backend import describe_backend
-from finrec_dgl.nn import (
-    PseudoTargets,
-    features_of,
-    pseudo_targets,
-    start_of,
-)
-from finrec_dgl.training.batches import Batches
+from finrec_dgl.nn import DerivedRecommender, PseudoTargets, pseudo_targets, start_of
+from finrec_dgl.training.backtest import Backtest
 from finrec_dgl.training.checkpoint import (
     load_weights,
     optimiser_tensors,
@@ -37,10 +31,10 @@ from finrec_dgl.training.checkpoint import (
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import finite
 from finrec_dgl.training.metrics import MetricsLog
-from finrec_dgl.training.model import build_model
+from finrec_dgl.training.model import build_model, parameter_groups
+from finrec_dgl.training.reconstruction import Reconstruction
 from finrec_dgl.training.run import MARKER, Run, load_run
-from finrec_dgl.training.scoring import ModelScorer
-from finrec_dgl.training.step import calibrate, joint_loss
+from finrec_dgl.training.scoring import scorer_of
 
 WATCHED = "ndcg@10"
 
@@ -102,7 +96,10 @@ class _Trainer:
 
     def select(self) -> dict[str, Any]:
         """Train without the validation part; keep the weights of the best epoch."""
-        phase = _Phase("select", self, self.dataset.snapshot("train"))
+        phase = _Phase("select", self, "train")
+        if self.config.average:
+            self._train_through(phase)
+            return phase.judge(self.config.epochs)
         best = phase.state.get("best")
         if best is None:
             best = phase.judge(0)
@@ -121,7 +118,11 @@ class _Trainer:
 
     def refit(self, best: Mapping[str, Any]) -> None:
         """Train from scratch, as many epochs as were best, on all interactions before the cut."""
-        phase = _Phase("refit", self, self.dataset.snapshot("fit"))
+        phase = _Phase("refit", self, "fit")
+        if self.config.average:
+            self._train_through(phase)
+            phase.save("model.safetensors", self.config.epochs)
+            return
         with self.progress.task("refit", max(1, best["epoch"]), "epochs") as task:
             task.advance(phase.state["epoch"])
             for epoch in range(phase.state["epoch"] + 1, best["epoch"] + 1):
@@ -131,24 +132,42 @@ class _Trainer:
                 task.advance(1, loss=f"{terms['loss']:.4f}")
         phase.save("model.safetensors", best["epoch"])
 
+    def _train_through(self, phase: _Phase) -> None:
+        """All epochs, then the mean of the last ones' weights."""
+        with self.progress.task(phase.name, self.config.epochs, "epochs") as task:
+            task.advance(phase.state["epoch"])
+            for epoch in range(phase.state["epoch"] + 1, self.config.epochs + 1):
+                terms = phase.train_epoch(epoch)
+                if epoch > self.config.epochs - self.config.average:
+                    phase.add_to_mean()
+                phase.log.write({"phase": phase.name, "epoch": epoch, **terms})
+                phase.checkpoint(epoch, {})
+                task.advance(1, loss=f"{terms['loss']:.4f}")
+        phase.take_mean()
+
 
 class _Phase:
     """A model, its optimiser and its data, at the epoch that ``state`` tells."""
 
-    def __init__(self, name: str, trainer: _Trainer, snapshot: Snapshot) -> None:
+    def __init__(self, name: str, trainer: _Trainer, stage: str) -> None:
         self.name = name
         self.run, self.config, self.dataset = trainer.run, trainer.config, trainer.dataset
-        self.snapshot = snapshot
-        self.features = features_of(snapshot, self.config.model.half_life)
-        self.targets = _targets(self.config, self.dataset, snapshot)
-        classes = len(self.targets.classes) if self.targets else 0
+        self.snapshot = self.dataset.snapshot(stage)
+        targets = _targets(self.config, self.dataset, self.snapshot)
+        classes = len(targets.classes) if targets else 0
         self.model = build_model(self.config, self.dataset, classes)
-        self.batches = Batches(snapshot, self.config)
-        self.model.start_from(start_of(self.config.model, snapshot, self.config.seed))
-        if self.config.model.uses_ids and self.config.model.ids_start == "spectral":
-            calibrate(self.model, self.config, self.batches, self.features)
-        self.optimiser = torch.optim.Adam(self.model.parameters(), lr=self.config.lr)
+        given = (self.dataset, stage, self.config, targets)
+        if isinstance(self.model, DerivedRecommender):
+            self.objective: Backtest | Reconstruction = Backtest(self.model, *given)
+        elif self.config.loss == "backtest":
+            self.model.start_from(start_of(self.config.model, self.snapshot, self.config.seed))
+            self.objective = Backtest(self.model, *given)
+        else:
+            self.objective = Reconstruction(self.model, *given)
+        groups = parameter_groups(self.model, self.config.lr)
+        self.optimiser = torch.optim.Adam(groups, lr=self.config.lr)
         self.state: dict[str, Any] = {"epoch": 0}
+        self.sums: dict[str, Tensor] = {}
         self._restore()
         self.log = MetricsLog(self.run, keep=(name, self.state["epoch"]))
 
@@ -160,10 +179,7 @@ class _Phase:
         started = time.perf_counter()
         sums = torch.zeros(4, dtype=torch.float64)
         seen = 0
-        for batch in self.batches.epoch(epoch):
-            loss = joint_loss(
-                self.model, self.config, batch, self.features, self.targets, self._hidden()
-            )
+        for loss, size in self.objective.epoch(epoch):
             if not finite(loss.total):
                 raise TrainingError(
                     f"the loss is no longer a finite number in epoch {epoch}",
@@ -176,8 +192,8 @@ class _Phase:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
             self.optimiser.step()
             terms = torch.stack([loss.total.detach(), loss.rec, loss.pseudo, loss.reg])
-            sums += terms.double() * len(batch.edges)
-            seen += len(batch.edges)
+            sums += terms.double() * size
+            seen += size
         seconds = time.perf_counter() - started
         total, rec, pseudo, reg = (sums / max(seen, 1)).tolist()
         return {
@@ -190,7 +206,7 @@ class _Phase:
 
     def judge(self, epoch: int, terms: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Validation NDCG@10; the weights are kept where it is the best so far."""
-        scorer = ModelScorer(self.model, self.snapshot, self.features)
+        scorer = scorer_of(self.model, self.snapshot)
         value = evaluate(scorer, self.dataset, "valid").metrics[WATCHED]
         self.log.write({"phase": self.name, "epoch": epoch, **(terms or {}), WATCHED: value})
         best = self.state.get("best")
@@ -199,6 +215,16 @@ class _Phase:
             self.state["best"] = found
             self.save("selected.safetensors", epoch)
         return found
+
+    def add_to_mean(self) -> None:
+        """Count the weights as they are into the mean."""
+        for name, value in self.model.state_dict().items():
+            self.sums[name] = self.sums.get(name, 0) + value.double()
+
+    def take_mean(self) -> None:
+        """Put the mean of the weights that were counted into the model."""
+        mean = {name: total / self.config.average for name, total in self.sums.items()}
+        put_weights(self.model, mean, self._checkpoint_path())
 
     def save(self, name: str, epoch: int) -> None:
         """Write the weights as they are."""
@@ -211,6 +237,7 @@ class _Phase:
         tensors |= {
             f"optimiser.{name}": value for name, value in optimiser_tensors(self.optimiser).items()
         }
+        tensors |= {f"mean.{name}": value for name, value in self.sums.items()}
         state = json.dumps({"epoch": epoch, "best": dict(best)})
         save_weights(self._checkpoint_path(), tensors, {"state": state})
 
@@ -225,13 +252,7 @@ class _Phase:
         self.state = json.loads(_note(path)["state"])
         put_weights(self.model, _under(tensors, "model."), path)
         put_optimiser(self.optimiser, _under(tensors, "optimiser."))
-
-    def _hidden(self) -> dict[str, Tensor] | None:
-        """Nodes whose text is hidden in this step, anew each time."""
-        share = self.config.model.text_dropout
-        if not share:
-            return None
-        return {name: torch.rand(len(self.features.degree[name])) < share for name in NODE_TYPES}
+        self.sums = _under(tensors, "mean.")
 
 
 def _targets(config: TrainConfig, dataset: Dataset, snapshot: Snapshot) -> PseudoTargets | None:

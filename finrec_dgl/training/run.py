@@ -10,12 +10,12 @@ from finrec_dgl.base.config import from_mapping
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.base.files import read_json
 from finrec_dgl.dataset import Dataset, load_dataset
-from finrec_dgl.nn import HybridRecommender
+from finrec_dgl.nn import DerivedRecommender, HybridRecommender
 from finrec_dgl.training.checkpoint import load_weights, put_weights
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.metrics import read_metrics
 from finrec_dgl.training.model import build_model
-from finrec_dgl.training.scoring import ModelScorer
+from finrec_dgl.training.scoring import DerivedScorer, ModelScorer, scorer_of
 
 MARKER = "run.json"
 SCHEMA = 1
@@ -35,7 +35,7 @@ class Run:
         """The records of training, one an epoch and phase."""
         return read_metrics(self.path / "metrics.jsonl")
 
-    def model(self, split: str = "test") -> HybridRecommender:
+    def model(self, split: str = "test") -> HybridRecommender | DerivedRecommender:
         """The model with the weights that may be judged on ``split``.
 
         ``valid``: those that never saw the validation part. ``test``: those refitted on all before
@@ -49,10 +49,10 @@ class Run:
         put_weights(model, weights, path)
         return model.eval()
 
-    def scorer(self, split: str = "test") -> ModelScorer:
+    def scorer(self, split: str = "test") -> ModelScorer | DerivedScorer:
         """Scores in the world as ``split`` may see it: before validation, or before the cut."""
         stage = "train" if split == "valid" else "fit"
-        return ModelScorer(self.model(split), self.dataset.snapshot(stage))
+        return scorer_of(self.model(split), self.dataset.snapshot(stage))
 
 
 def load_run(path: Path, dataset: Dataset | Path | None = None) -> Run:

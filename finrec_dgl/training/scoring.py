@@ -7,7 +7,18 @@ import torch
 
 from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph import NODE_TYPES, whole_graph
-from finrec_dgl.nn import HybridRecommender, NodeFeatures, features_of
+from finrec_dgl.nn import (
+    DerivedRecommender,
+    HybridRecommender,
+    NodeFeatures,
+    Receivers,
+    World,
+    features_of,
+)
+from finrec_dgl.nn.world import PEER_FEATURES
+
+_MEMORY = 256 * 2**20
+"""Bytes that what a world says of one chunk of users may take."""
 
 
 class ModelScorer:
@@ -37,3 +48,39 @@ class ModelScorer:
         with torch.inference_mode():
             scores: np.ndarray = self.model.score(self.user[index], self.item).float().numpy()
         return scores
+
+
+class DerivedScorer:
+    """Scores users against all products by ``model``, in the derived relations of ``snapshot``."""
+
+    def __init__(self, model: DerivedRecommender, snapshot: Snapshot) -> None:
+        self.model = model
+        self.snapshot = snapshot
+        self.world = World(snapshot, model.config.derived)
+        channels = 3 * len(model.channels) * snapshot.n_items
+        peers = 2 * len(PEER_FEATURES) * snapshot.n_users if model.heads else 0
+        self.chunk = max(1, _MEMORY // (4 * max(1, channels + peers)))
+
+    def score(self, users: np.ndarray) -> np.ndarray:
+        """int [B] -> float32 [B, n_items]; higher is better."""
+        found = [np.zeros((0, self.snapshot.n_items), np.float32)]
+        for start in range(0, len(users), self.chunk):
+            rows = self.world.receivers(users[start : start + self.chunk])
+            found.append(self.score_rows(rows))
+        return np.concatenate(found)
+
+    def score_rows(self, rows: Receivers) -> np.ndarray:
+        """float32 [B, n_items]: the scores of users as ``rows`` describe them, all at once."""
+        with torch.inference_mode():
+            evidence = self.model.evidence(self.world, rows)
+            scores: np.ndarray = self.model(self.world, evidence).numpy()
+        return scores
+
+
+def scorer_of(
+    model: HybridRecommender | DerivedRecommender, snapshot: Snapshot
+) -> ModelScorer | DerivedScorer:
+    """The scorer of ``model`` in the world of ``snapshot``."""
+    if isinstance(model, DerivedRecommender):
+        return DerivedScorer(model, snapshot)
+    return ModelScorer(model, snapshot)

@@ -1,0 +1,146 @@
+"""Earlier periods of a data set, each a world as of its start and what was taken up within it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from finrec_dgl.base.config import refuse
+from finrec_dgl.base.errors import DataError
+from finrec_dgl.dataset.snapshot import Pairs, Snapshot
+from finrec_dgl.dataset.store import Dataset
+
+DAY = 86_400
+FEWEST_USERS = 10
+"""A window with fewer users who take something up says too little."""
+
+
+@dataclass(frozen=True, eq=False)
+class Window:
+    """One period [``start``, ``end``), in seconds since 1970 UTC (None: not by date).
+
+    ``snapshot``: the world as of ``start``; ``targets``: the candidates that users took up in the
+    period and did not hold before; ``candidates`` bool [I]: what may be recommended.
+    """
+
+    start: int | None
+    end: int | None
+    snapshot: Snapshot
+    targets: Pairs
+    candidates: np.ndarray
+
+
+def horizon(dataset: Dataset) -> int:
+    """Seconds that the task looks ahead: the test's length, else the validation's.
+
+    Raises DataError where the split is not by date.
+    """
+    if dataset.cut is None or dataset.valid_cut is None:
+        raise DataError(
+            "earlier windows need a split by date, and this one is "
+            f"{dataset.manifest['split']['kind']}",
+            expected="timestamps, and a split that is temporal or given with its date",
+            where=str(dataset.path),
+        )
+    if dataset.test_end is not None:
+        return dataset.test_end - dataset.cut
+    return dataset.cut - dataset.valid_cut
+
+
+def starts(
+    dataset: Dataset, stage: str, count: int, step: float = 0.0, warm_up: float = 0.0
+) -> list[int]:
+    """At most ``count`` starts of windows, latest first, in seconds since 1970 UTC.
+
+    They lie ``step`` days apart before the stage's end (``train``: where validation begins,
+    ``fit``: the cut), and at least ``warm_up`` days after the first interaction; a step of 0 is the
+    larger of a sixth of the horizon and what spreads ``count`` windows over the time there is. Each
+    is moved on to the next time at which something happened, so that where times are known only
+    to a period, a window begins with one. Raises ConfigError for values out of range.
+    """
+    problems = [] if count >= 1 else [f"count is {count}, expected at least 1"]
+    for name, value in (("step", step), ("warm_up", warm_up)):
+        problems += [] if value >= 0 else [f"{name} is {value}, expected at least 0"]
+    refuse(problems, where="windows")
+    length, end = horizon(dataset), stage_end(dataset, stage)
+    days = np.unique(_times(dataset) // DAY) * DAY
+    first = int(days[0] + warm_up * DAY) if len(days) else end
+    apart = step * DAY or max(length / 6, (end - first) / (count + 1))
+    found: list[int] = []
+    for number in range(1, count + 1):
+        place = int(np.searchsorted(days, end - number * apart))
+        start = int(days[place]) if place < len(days) else end
+        if first <= start < (found[-1] if found else end):
+            found.append(start)
+    return found
+
+
+def window(dataset: Dataset, start: int, end: int, candidates: np.ndarray) -> Window:
+    """The window [``start``, ``end``) with the targets that the test would have there.
+
+    A user counts who held something before, where the data set is of a k-core or a given split,
+    and else any. Raises DataError where it reaches over the cut.
+    """
+    snapshot = dataset.as_of(start)
+    new = dataset.window(start, end)
+    kept = candidates[new.item]
+    if _needs_history(dataset):
+        kept &= np.bincount(snapshot.pairs.user, minlength=dataset.n_users)[new.user] > 0
+    targets = Pairs(new.user[kept], new.item[kept])
+    return Window(start, end, snapshot, targets, candidates)
+
+
+def windows(
+    dataset: Dataset, stage: str, count: int, step: float = 0.0, warm_up: float = 0.0
+) -> list[Window]:
+    """The windows of ``starts``, each as long as the horizon but never over the stage's end.
+
+    Those with fewer than ``FEWEST_USERS`` users to predict are left out. Nothing that is dated
+    after the stage's end is in any of them. Raises DataError where the split is not by date.
+    """
+    end, length = stage_end(dataset, stage), horizon(dataset)
+    candidates = dataset.candidates("valid" if stage == "train" else "test")
+    found = (
+        window(dataset, start, min(start + length, end), candidates)
+        for start in starts(dataset, stage, count, step, warm_up)
+    )
+    return [one for one in found if len(np.unique(one.targets.user)) >= FEWEST_USERS]
+
+
+def validation_windows(dataset: Dataset, count: int) -> list[Window]:
+    """What models are tuned on: the validation part, and ``count`` - 1 windows before it.
+
+    The earlier ones begin half a horizon before each other. Where the split is not by date there
+    is the validation part alone.
+    """
+    valid = Window(
+        dataset.valid_cut,
+        dataset.cut,
+        dataset.snapshot("train"),
+        dataset.targets("valid"),
+        dataset.candidates("valid"),
+    )
+    if count <= 1 or dataset.valid_cut is None:
+        return [valid]
+    earlier = windows(dataset, "train", count - 1, step=horizon(dataset) / DAY / 2)
+    return [valid, *earlier]
+
+
+def stage_end(dataset: Dataset, stage: str) -> int:
+    """Where the time to learn from ends: ``train``: validation's start; ``fit``: the cut."""
+    end = dataset.valid_cut if stage == "train" else dataset.cut
+    if end is None:
+        horizon(dataset)
+        raise DataError("the split has no date", where=str(dataset.path))
+    return end
+
+
+def _needs_history(dataset: Dataset) -> bool:
+    core = dataset.manifest["options"].get("k_core", 0)
+    return dataset.manifest["split"]["kind"] == "given" or core > 0
+
+
+def _times(dataset: Dataset) -> np.ndarray:
+    times = dataset.interactions.time
+    return np.zeros(0, np.int64) if times is None else times

@@ -1,0 +1,76 @@
+"""Linear filters of the products' graph in closed form: what is near to what a user holds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+import scipy.sparse.linalg
+import torch
+
+DAY = 86_400
+
+
+def time_kernel(age: np.ndarray, half_life: float) -> np.ndarray:
+    """2^(-age / half_life), ``age`` float [n] in days; 1 throughout where ``half_life`` is 0."""
+    if not half_life:
+        return np.ones(len(age), np.float32)
+    return np.exp2(-age / half_life).astype(np.float32)
+
+
+def ease_filter(held: Any, penalty: float) -> np.ndarray:
+    """EASE: float32 [n_items, n_items], zero diagonal; scores of users are ``held @ filter``.
+
+    The minimiser B of ||X - X B||^2 + penalty ||B||^2 with diag(B) = 0: with
+    P = (X^T X + penalty I)^-1 it is B_ij = -P_ij / P_jj (Steck, WWW 2019). ``held``: sparse
+    [n_users, n_items]. Memory: two dense matrices of n_items^2 float64.
+    """
+    gram = torch.from_numpy((held.T @ held).toarray()).double()
+    gram.diagonal().add_(penalty)
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+    filter_ = -inverse / inverse.diagonal()
+    filter_.fill_diagonal_(0.0)
+    found: np.ndarray = filter_.float().numpy()
+    return found
+
+
+def cosine_filter(held: Any, shrink: float = 10.0) -> np.ndarray:
+    """c_ij / sqrt((c_ii + shrink) (c_jj + shrink)), 0 on the diagonal: float32 [n_items, n_items].
+
+    c_ij: the number of users who hold both; ``held`` sparse [n_users, n_items] of ones.
+    """
+    together = (held.T @ held).toarray().astype(np.float32)
+    own = np.sqrt(np.diag(together) + np.float32(shrink))
+    together /= np.outer(own, own)
+    np.fill_diagonal(together, 0.0)
+    return together
+
+
+def singular_vectors(
+    matrix: Any, rank: int, seed: int = 0
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Leading singular vectors of a sparse matrix: U [n, r], S [r] falling, V [m, r].
+
+    r is ``rank``, or one less than the smaller side; 0 for a matrix without entries.
+    """
+    rank = min(rank, min(matrix.shape) - 1)
+    if rank < 1 or not matrix.nnz:
+        return np.zeros((matrix.shape[0], 0)), np.zeros(0), np.zeros((matrix.shape[1], 0))
+    first = np.random.default_rng(seed).random(min(matrix.shape))
+    left, values, right = scipy.sparse.linalg.svds(matrix.astype(np.float64), k=rank, v0=first)
+    order = np.argsort(-values)
+    return left[:, order], np.maximum(values[order], 0), right.T[:, order]
+
+
+def normalised(held: Any, user_power: float = 0.5, item_power: float = 0.5) -> Any:
+    """D_u^(-user_power) X D_i^(-item_power), sparse, with the degrees D; empty rows stay empty."""
+    users = np.maximum(np.asarray(held.sum(axis=1)).ravel(), 1) ** -user_power
+    items = np.maximum(np.asarray(held.sum(axis=0)).ravel(), 1) ** -item_power
+    return (sp.diags_array(users) @ held @ sp.diags_array(items)).tocsr()
+
+
+def unit_rows(matrix: Any) -> Any:
+    """The rows of a sparse matrix at length 1; empty ones stay empty."""
+    lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=1)).ravel())
+    return (sp.diags_array(1 / np.where(lengths > 0, lengths, 1)) @ matrix).tocsr()

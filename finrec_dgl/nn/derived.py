@@ -1,0 +1,226 @@
+"""The hybrid over derived relations: attention between users, filters between products, text.
+
+The frame of arXiv 2506.05873 with other relations than the observed ones, few parameters, and time
+in the messages: see docs/model.md.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from finrec_dgl.nn.config import HybridConfig
+from finrec_dgl.nn.hybrid import ModelShape
+from finrec_dgl.nn.pseudo import PseudoLabels
+from finrec_dgl.nn.world import (
+    COVARIATES,
+    PEER_FEATURES,
+    Receivers,
+    World,
+    free_items,
+    log_share,
+)
+
+_SLOPE_PULL = 5.0
+"""How much harder the weights' dependence on the user is pulled to its start, none."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a world says of some users before anything is learned.
+
+    ``fixed`` [B, I, C]: logarithms of shares, one channel a relation between products, then trends
+    and text; ``peers``: features [B, K, F], absent bool [B, K], nodes int64 [B, K] or None (all);
+    None without Stream One. ``covariates`` [B, V]; ``free`` bool [B, I]: not held; ``held``
+    [B, I]: 1 / number of holdings where held.
+    """
+
+    fixed: Tensor
+    peers: tuple[Tensor, Tensor, Tensor | None] | None
+    covariates: Tensor
+    free: Tensor
+    held: Tensor
+
+
+class DerivedRecommender(nn.Module):
+    """score(u, i) = (1 - g_i) s_graph(u, i) + g_i s_text(u, i), with g_i = k / (k + n_i).
+
+    s_graph(u, i) = sum over channels c of w_c(u) z_c(u, i),  w_c(u) = w_c + a_c . x_u
+
+    Each z_c is log_share of a message (``world.log_share``):
+    - Stream One, graph attention between users (formulas 4 and 5 over a derived relation), per head
+      sum over v of softmax_v(q . f_uv) kappa(age_vi), where f_uv (``PEER_FEATURES``) holds how
+      alike u and v are in what they hold, in text and by ties, and kappa fades with the age of the
+      interaction;
+    - Stream Two, graph convolution: linear filters between products of what u holds, faded by age;
+    - how popularity moved; how near the products' texts are to the user's and to those held;
+    - pseudo-labels: sum over classes of y_i and the mean y of what u holds, y = sigmoid(W e).
+    x_u are ``COVARIATES``. n_i is how many hold i, and k is learned: a product that few hold is
+    known by its text. s_text takes s_graph's row of the user over to products with like text, by
+    kernel smoothing and by ridge regression (``World.text_maps``), each with a learned weight, an
+    offset, and the text channels. Without text g_i = 0.
+    """
+
+    def __init__(self, config: HybridConfig, shape: ModelShape) -> None:
+        super().__init__()
+        self.config = config
+        self.shape = shape
+        derived = config.derived
+        self.has_text = config.text and shape.text_dim > 0
+        self.heads = len(derived.peer_half_lives) if config.graph and config.stream_one else 0
+        self.pseudo = (
+            PseudoLabels(shape.text_dim, shape.pseudo_classes)
+            if self.has_text and config.uses_pseudo and shape.pseudo_classes
+            else None
+        )
+        self.channels = self._channels()
+        count = len(self.channels)
+        self.weight = nn.Parameter(torch.zeros(count))
+        self.slope = nn.Parameter(torch.zeros(len(COVARIATES), count))
+        if self.heads:
+            self.query = nn.Parameter(torch.zeros(self.heads, len(PEER_FEATURES)))
+            self.floor = nn.Parameter(torch.full((self.heads,), -3.0))
+        if self.has_text:
+            self.gate = nn.Parameter(torch.zeros(()))  # log k
+            self.carry = nn.Parameter(torch.tensor([0.5, 0.5]))
+            self.offset = nn.Parameter(torch.zeros(()))
+            self.cold = nn.Parameter(torch.zeros(len(self._text_channels())))
+        self._start()
+        self._anchors = {
+            name: parameter.detach().clone()
+            for name, parameter in self.named_parameters()
+            if not name.startswith("pseudo.")
+        }
+
+    def _channels(self) -> tuple[str, ...]:
+        """Names in the order of the weights: fixed ones, then pseudo-labels, then heads."""
+        derived, names = self.config.derived, []
+        if self.config.graph and self.config.stream_two:
+            names += [f"ease {one:g}" for one in derived.ease]
+            names += [f"cosine {one:g}" for one in derived.holding_half_lives]
+            names += ["spectral"] if derived.rank else []
+        names += ["popularity", *(f"trend {one:g}" for one in derived.trend_half_lives)]
+        names += self._text_channels()
+        names += ["pseudo"] if self.pseudo is not None else []
+        return (*names, *(f"peers {head}" for head in range(self.heads)))
+
+    def _text_channels(self) -> list[str]:
+        return ["text held", "text user"] if self.has_text else []
+
+    @torch.no_grad()
+    def _start(self) -> None:
+        """A sensible model before any step: one filter, even attention to those alike."""
+        linear = [name for name in self.channels if name.startswith(("ease", "cosine"))]
+        parts = [linear[min(1, len(linear) - 1)]] if linear else []
+        parts += [name for name in self.channels if name.startswith("peers")][:1]
+        for name in parts or ["popularity"]:
+            self.weight[self.channels.index(name)] = 1.0 / max(len(parts), 1)
+        for head in range(self.heads):
+            self.weight[self.channels.index(f"peers {head}")] = (1 / len(parts)) / self.heads
+            start = {"log idf cosine": 1.0, "log cosine": 0.5, "nothing shared": -1.0}
+            for name, value in start.items():
+                self.query[head, PEER_FEATURES.index(name)] = value
+        if not linear and not self.heads and self.has_text:
+            self.weight[self.channels.index("text held")] = 0.5
+
+    def evidence(self, world: World, rows: Receivers) -> Evidence:
+        """What ``world`` says of the users ``rows``; ``forward`` scores it any number of times."""
+        free = free_items(rows)
+        every = (len(rows), world.n_items)
+        parts: list[Tensor] = []
+        if self.config.graph and self.config.stream_two:
+            parts += [log_share(torch.from_numpy(one), free) for one in world.filtered(rows)]
+        parts += [torch.from_numpy(one).expand(every) for one in world.trends.values()]
+        if self.has_text:
+            parts += [log_share(torch.from_numpy(one), free) for one in world.told(rows)]
+        held = torch.from_numpy(rows.held.toarray())
+        return Evidence(
+            torch.stack(parts, dim=-1),
+            world.peers(rows, text=self.has_text, ties=self.config.social) if self.heads else None,
+            torch.from_numpy(world.covariates(rows)),
+            free,
+            held / held.sum(1, keepdim=True).clamp(min=1),
+        )
+
+    def forward(self, world: World, evidence: Evidence) -> Tensor:
+        """Scores [B, I]."""
+        channels = [evidence.fixed]
+        if self.pseudo is not None:
+            channels.append(self._pseudo_channel(world, evidence).unsqueeze(-1))
+        if evidence.peers is not None:
+            channels.append(self._peer_channels(world, evidence))
+        weight = self.weight + evidence.covariates @ self.slope  # [B, C]
+        joined = torch.cat(channels, dim=-1)
+        graph = torch.einsum("bic,bc->bi", joined, weight)
+        if not self.has_text:
+            return graph
+        gate = self._gate(world)
+        if not gate.any():
+            return graph
+        kernel, ridge = world.text_maps
+        text = self.carry[0] * (graph @ kernel) + self.carry[1] * _regressed(graph, ridge)
+        first = self.channels.index("text held")
+        text = text + joined[..., first : first + len(self.cold)] @ self.cold + self.offset
+        return torch.lerp(graph, text, gate.expand_as(graph))
+
+    def _gate(self, world: World) -> Tensor:
+        """g_i [I]: the share of text, 0 for a product without one."""
+        k = self.gate.exp()
+        sold = torch.from_numpy(world.sold)
+        return torch.where(world.described, k / (k + sold), torch.zeros_like(sold))
+
+    def _pseudo_channel(self, world: World, evidence: Evidence) -> Tensor:
+        label = torch.sigmoid(self.pseudo_logits(world)["item"]) * world.described.unsqueeze(1)
+        label = label / label.sum(1, keepdim=True).clamp(min=1e-9)
+        return log_share((evidence.held @ label) @ label.T, evidence.free)
+
+    def pseudo_logits(self, world: World) -> dict[str, Tensor]:
+        """Logits of y (formula 2) of all products and users, [n, classes] each."""
+        if self.pseudo is None:
+            return {}
+        return {"item": self.pseudo(world.item_text), "user": self.pseudo(world.user_text)}
+
+    def _peer_channels(self, world: World, evidence: Evidence) -> Tensor:
+        """[B, I, heads]: attention over peers, then their messages."""
+        features, absent, nodes = evidence.peers or (torch.zeros(0),) * 3
+        found = []
+        for head, kernel in enumerate(world.kernels):
+            logit = (features @ self.query[head]).masked_fill(absent, -1e9)
+            share = torch.softmax(logit, dim=1)
+            if nodes is not None:
+                every = share.new_zeros(len(share), world.n_users)
+                share = every.scatter(1, nodes, share)
+            message = torch.sparse.mm(kernel, share.t()).t()
+            found.append(log_share(message, evidence.free, self.floor[head].exp()))
+        return torch.stack(found, dim=-1)
+
+    def squared_distance(self) -> Tensor:
+        """||Theta - Theta_0||^2: how far the weights are from where they started, a scalar."""
+        total = self.weight.new_zeros(())
+        for name, parameter in self.named_parameters():
+            if name in self._anchors:
+                part = (parameter - self._anchors[name]).square().sum()
+                total = total + (_SLOPE_PULL * part if name == "slope" else part)
+        return total
+
+    def weights_by_channel(self) -> dict[str, float]:
+        """name -> its weight for a user whose covariates are 0."""
+        return dict(zip(self.channels, self.weight.detach().tolist(), strict=True))
+
+
+def _regressed(scores: Tensor, ridge: tuple[Tensor, Tensor]) -> Tensor:
+    """Ridge regression of each row of ``scores`` [B, I] on the products' texts, with intercept.
+
+    ``ridge``: which products it is fitted on, bool [I], and the smoother [I, I].
+    """
+    known, smoother = ridge
+    mean = (scores * known).sum(1, keepdim=True) / known.sum().clamp(min=1)
+    return mean + ((scores - mean) * known) @ smoother
+
+
+def recommendable(evidence: Evidence, candidates: np.ndarray) -> Tensor:
+    """bool [B, I]: the candidates that each user does not hold."""
+    return evidence.free & torch.from_numpy(candidates)

@@ -1,0 +1,377 @@
+"""The derived relations of one snapshot: between users who share products, and between products.
+
+Nothing here is learned: it is what the model's message functions read. A ``World`` is made once a
+snapshot; ``Receivers`` are the users whose products are to be scored in it, as rows, so that a row
+can also stand for a user of whom something was taken away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+import scipy.sparse as sp
+import torch
+from torch import Tensor
+
+from finrec_dgl.dataset import Snapshot
+from finrec_dgl.graph.filters import (
+    DAY,
+    cosine_filter,
+    ease_filter,
+    normalised,
+    singular_vectors,
+    time_kernel,
+    unit_rows,
+)
+from finrec_dgl.nn.config import DerivedConfig
+
+PEER_FEATURES = (
+    *("log idf cosine", "log cosine", "text", "tie", "spectral"),
+    *("log activity", "log idle days", "nothing shared"),
+)
+"""What the attention between users reads of a pair (u, v), in the order of the last axis."""
+
+COVARIATES = ("log holdings", "log idle days", "no holdings")
+"""What is known of a user that the weights of the evidence may depend on."""
+
+_FLOOR = 0.05
+"""A product without evidence has this share of what an even split would give it."""
+
+_PEER_RANK = 16
+_LONGEST = 2_000.0  # days; whoever was never seen was last seen so long ago
+
+
+@dataclass(frozen=True, eq=False)
+class Receivers:
+    """Users to score, as rows.
+
+    ``user`` int64 [B]: their nodes, no peers of themselves; ``held`` sparse [B, I] of ones and
+    ``age`` float32 [nnz]: days since each of its entries was last seen, in its order; ``text``
+    float32 [B, d]; ``ties`` sparse [B, U] of ones.
+    """
+
+    user: np.ndarray
+    held: Any
+    age: np.ndarray
+    text: np.ndarray
+    ties: Any
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def aged(self, half_life: float) -> Any:
+        """``held`` with 2^(-age / half_life) in place of ones."""
+        weight = time_kernel(self.age, half_life)
+        return sp.csr_array((weight, self.held.indices, self.held.indptr), shape=self.held.shape)
+
+    @cached_property
+    def count(self) -> np.ndarray:
+        """int64 [B]: how many products each holds."""
+        return np.diff(self.held.indptr)
+
+
+class World:
+    """Derived relations as of ``snapshot``: see ``DerivedConfig`` for what they are made with."""
+
+    def __init__(self, snapshot: Snapshot, config: DerivedConfig) -> None:
+        self.snapshot = snapshot
+        self.config = config
+        self.n_users, self.n_items = snapshot.n_users, snapshot.n_items
+        self.held = sp.csr_array(snapshot.matrix())
+        self.age = _ages(snapshot)
+        self.sold = np.asarray(self.held.sum(axis=0)).ravel()
+        self.activity = np.diff(self.held.indptr)
+        self.idle = _idle(self.held, self.age)
+        self.ties = _ties(snapshot)
+
+    def receivers(self, users: np.ndarray) -> Receivers:
+        """The users ``users`` int [B] as they are."""
+        users = np.asarray(users, np.int64)
+        held = self.held[users]
+        order = sp.csr_array(
+            (np.arange(len(self.age)), self.held.indices, self.held.indptr), shape=self.held.shape
+        )
+        return Receivers(
+            users,
+            held,
+            self.age[order[users].data],
+            self.snapshot.user_text[users],
+            self.ties[users],
+        )
+
+    # ---- relations between products
+
+    @cached_property
+    def ease(self) -> dict[float, np.ndarray]:
+        """penalty -> filter [I, I]."""
+        return {one: ease_filter(self.held, one) for one in self.config.ease}
+
+    @cached_property
+    def cosine(self) -> np.ndarray:
+        """[I, I] float32, see ``cosine_filter``."""
+        return cosine_filter(self.held)
+
+    @cached_property
+    def spectral(self) -> tuple[np.ndarray, np.ndarray]:
+        """Into and out of the leading subspace, [I, r] each: a low-pass filter of the graph."""
+        right = self._subspace[2][:, : self.config.rank]
+        scale = np.sqrt(np.maximum(self.sold, 1))[:, None]
+        return (right / scale).astype(np.float32), (right * scale).astype(np.float32)
+
+    @cached_property
+    def _subspace(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return singular_vectors(normalised(self.held), max(self.config.rank, _PEER_RANK))
+
+    @cached_property
+    def trends(self) -> dict[str, np.ndarray]:
+        """name -> float32 [I]: log popularity, and how it grew from each half-life to the next.
+
+        p_h(i) = sum of 2^(-age / h), shrunk towards the longer half-life's share by
+        ``trend_prior`` pseudo-counts; the trend is log p_h - log p_(next longer).
+        """
+        item = self.held.indices
+        total = max(float(self.sold.sum()), 1.0)
+        share = self.sold / total
+        found = {"popularity": np.log(share * self.n_items + _FLOOR)}
+        prior = self.config.trend_prior
+        for half_life in self.config.trend_half_lives:
+            recent = np.bincount(item, time_kernel(self.age, half_life), self.n_items)
+            shrunk = (recent + prior * share) / max(recent.sum() + prior, 1e-9)
+            found[f"trend {half_life:g}"] = np.log((shrunk + 1e-6) / (share + 1e-6))
+            share = shrunk
+        return {name: values.astype(np.float32) for name, values in found.items()}
+
+    def filtered(self, rows: Receivers) -> list[np.ndarray]:
+        """Messages of what users hold over each relation between products, float32 [B, I] each.
+
+        By the penalties of ``ease``, then the ``holding_half_lives``, then the spectral filter.
+        """
+        found = [rows.held @ one for one in self.ease.values()]
+        found += [rows.aged(one) @ self.cosine for one in self.config.holding_half_lives]
+        if self.config.rank:
+            into, out = self.spectral
+            found.append((rows.held @ into) @ out.T)
+        return found
+
+    # ---- text
+
+    @cached_property
+    def item_text(self) -> Tensor:
+        """float32 [I, d]."""
+        return torch.from_numpy(self.snapshot.item_text)
+
+    @cached_property
+    def user_text(self) -> Tensor:
+        """float32 [U, d]."""
+        return torch.from_numpy(self.snapshot.user_text)
+
+    @cached_property
+    def description(self) -> np.ndarray:
+        """float32 [I, d']: all that is told of a product, rows of length 1 or 0."""
+        return _unit(self.snapshot.item_text)
+
+    @cached_property
+    def described(self) -> Tensor:
+        """bool [I]: products with a text."""
+        return torch.from_numpy(_there(self.description))
+
+    def told(self, rows: Receivers) -> list[np.ndarray]:
+        """How near each product's text is to those a user holds, and to the user's, [B, I] each.
+
+        exp(sharpness * cosine), summed over what is held; 0 where either has no text.
+        """
+        sharp = self.config.text_sharpness
+        near = np.exp(sharp * (self.description @ self.description.T - 1))
+        near *= np.outer(self.described, self.described)
+        np.fill_diagonal(near, 0.0)
+        own = np.exp(sharp * (rows.text @ self.snapshot.item_text.T - 1))
+        own *= np.outer(_there(rows.text), _there(self.snapshot.item_text))
+        return [rows.held @ near, own]
+
+    @cached_property
+    def text_maps(self) -> tuple[Tensor, tuple[Tensor, Tensor]]:
+        """Takes scores of products that somebody holds over to those with like text.
+
+        The first [I, I]: column i holds the weights softmax_j(sharpness * cosine(i, j)) over held
+        products j other than i. The second: which products are held and have a text, and the
+        smoother [I, I] of a ridge regression on the text vectors fitted to them; a product's own
+        score has no part in its fitted one (leave-one-out).
+        """
+        text = self.description
+        known = (self.sold > 0) & _there(text)
+        near = text @ text.T
+        logit = np.where(known[:, None], self.config.text_sharpness * near, -1e9)
+        np.fill_diagonal(logit, -1e9)
+        kernel = torch.softmax(torch.from_numpy(logit.astype(np.float32)), dim=0)
+        return kernel, (torch.from_numpy(known), torch.from_numpy(_ridge(text, known, self.config)))
+
+    # ---- relations between users
+
+    @cached_property
+    def kernels(self) -> list[Tensor]:
+        """For each head the sparse messages of all users, [I, U]: a kernel of their age.
+
+        kappa_h(age) = 3/4 2^(-age / H_h) + 1/4 mean over the other half-lives, and no decay.
+        """
+        found = []
+        lives = self.config.peer_half_lives
+        for head, own in enumerate(lives):
+            others = [*lives[:head], *lives[head + 1 :], self.config.short_half_life, 0.0]
+            rest = np.mean([time_kernel(self.age, one) for one in others], axis=0)
+            weight = 0.75 * time_kernel(self.age, own) + 0.25 * rest
+            found.append(sparse_tensor(self.held, weight).t().coalesce())
+        return found
+
+    @cached_property
+    def _similar(self) -> tuple[Any, Any, np.ndarray]:
+        """Unit rows of users: products weighted by idf, products, and spectral vectors [U, r]."""
+        spectral = _unit(self.held @ self._to_peer_space)
+        return unit_rows(self.held @ self._idf), unit_rows(self.held), spectral
+
+    @cached_property
+    def _idf(self) -> Any:
+        """Diagonal [I, I]: log((U + 1) / (holders + 1))."""
+        return sp.diags_array(np.log((self.n_users + 1) / (self.sold + 1)).astype(np.float32))
+
+    def peers(
+        self, rows: Receivers, *, text: bool, ties: bool
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What attention reads of each row's peers.
+
+        Returns features float32 [B, K, F] (``PEER_FEATURES``), absent bool [B, K] (the user itself,
+        and users without interactions), and the peers' nodes int64 [B, K], None where they are all
+        users in order. With ``config.peers`` they are those of the largest idf-weighted cosine,
+        ties first. Without ``text`` or ``ties`` their features are 0.
+        """
+        by_idf, by_count, vectors = self._similar
+        rare = (unit_rows(rows.held @ self._idf) @ by_idf.T).toarray()
+        same = (unit_rows(rows.held) @ by_count.T).toarray()
+        tie = rows.ties.toarray() if ties else np.zeros_like(same)
+        told = rows.text @ self.snapshot.user_text.T if text else np.zeros_like(same)
+        spectral = _unit(rows.held @ self._to_peer_space) @ vectors.T
+        absent = np.tile(self.activity == 0, (len(rows), 1))
+        known = rows.user >= 0
+        absent[np.flatnonzero(known), rows.user[known]] = True
+        parts = [np.log(rare + 0.01), np.log(same + 0.01), told, tie, spectral]
+        every = (len(rows), self.n_users)
+        parts.append(np.broadcast_to(np.log(np.maximum(self.activity, 1)), every))
+        parts.append(np.broadcast_to(np.log1p(self.idle), every))
+        parts.append(same == 0)
+        index = None
+        if 0 < self.config.peers < self.n_users:
+            order = rare + tie - 10.0 * absent
+            index = np.argpartition(-order, self.config.peers - 1, axis=1)[:, : self.config.peers]
+            index.sort(axis=1)
+            parts = [np.take_along_axis(part, index, axis=1) for part in parts]
+            absent = np.take_along_axis(absent, index, axis=1)
+        features = np.stack([part.astype(np.float32) for part in parts], axis=-1)
+        nodes = None if index is None else torch.from_numpy(index)
+        return torch.from_numpy(features), torch.from_numpy(absent), nodes
+
+    @cached_property
+    def _to_peer_space(self) -> np.ndarray:
+        """[I, r]: takes what a user holds to U S of the leading subspace, up to its length."""
+        right = self._subspace[2][:, :_PEER_RANK]
+        return (right / np.sqrt(np.maximum(self.sold, 1))[:, None]).astype(np.float32)
+
+    def covariates(self, rows: Receivers) -> np.ndarray:
+        """float32 [B, 3], see ``COVARIATES``; about 0 in the middle, so that weights stay plain."""
+        idle = _idle(rows.held, rows.age)
+        none = rows.count == 0
+        values = [np.log(np.maximum(rows.count, 1)), np.where(none, 0, np.log1p(idle) - 4), none]
+        return np.stack(values, axis=1).astype(np.float32)
+
+
+def log_share(message: Tensor, free: Tensor, floor: Tensor | float = _FLOOR) -> Tensor:
+    """log( x / sum of x over what is free * how many are free + floor ), x = max(message, 0).
+
+    A user's scores as shares among the products not held (``free`` bool [B, I]), in units of an
+    even split. The logarithm keeps heavy tails from taking over the likelihood. Float [B, I].
+    """
+    positive = message.clamp(min=0)
+    total = (positive * free).sum(1, keepdim=True).clamp(min=1e-9)
+    return torch.log(positive * (free.sum(1, keepdim=True) / total) + floor)
+
+
+def sparse_tensor(matrix: Any, values: np.ndarray) -> Tensor:
+    """A SciPy CSR matrix's pattern with ``values`` as a sparse tensor."""
+    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    index = torch.from_numpy(np.stack([rows, matrix.indices]).astype(np.int64))
+    data = torch.from_numpy(np.asarray(values, np.float32))
+    return torch.sparse_coo_tensor(index, data, matrix.shape, check_invariants=False)
+
+
+def free_items(rows: Receivers) -> Tensor:
+    """bool [B, I]: the products that each row does not hold."""
+    return torch.from_numpy(~_mask(rows.held))
+
+
+def _mask(held: Any) -> np.ndarray:
+    mask: np.ndarray = held.toarray() > 0
+    return mask
+
+
+def _ages(snapshot: Snapshot) -> np.ndarray:
+    if snapshot.last is None or snapshot.time is None:
+        return np.zeros(len(snapshot.pairs), np.float32)
+    ages: np.ndarray = ((snapshot.time - snapshot.last) / DAY).astype(np.float32)
+    return ages
+
+
+def _idle(held: Any, age: np.ndarray) -> np.ndarray:
+    """float32 [n]: days since each row's last interaction, ``_LONGEST`` where there is none."""
+    idle = np.full(held.shape[0], _LONGEST, np.float32)
+    rows = np.repeat(np.arange(held.shape[0]), np.diff(held.indptr))
+    np.minimum.at(idle, rows, age)
+    return idle
+
+
+def _ties(snapshot: Snapshot) -> Any:
+    """Sparse [U, U] of ones: tied by whatever kind, in either direction."""
+    ends: Sequence[tuple[np.ndarray, np.ndarray]] = list(snapshot.ties.values())
+    source = np.concatenate([np.zeros(0, np.int32), *(one[0] for one in ends)])
+    target = np.concatenate([np.zeros(0, np.int32), *(one[1] for one in ends)])
+    both = np.concatenate([source, target]), np.concatenate([target, source])
+    ones = np.ones(2 * len(source), np.float32)
+    size = (snapshot.n_users, snapshot.n_users)
+    ties = sp.coo_array((ones, both), shape=size).tocsr()
+    ties.data[:] = 1.0
+    return ties
+
+
+def _ridge(text: np.ndarray, known: np.ndarray, config: DerivedConfig) -> np.ndarray:
+    """Leave-one-out smoother of a ridge regression on centred text, float32 [I, I].
+
+    Column i: what each known product's (centred) score adds to the fitted one of product i. With
+    K = T T^T, H = K (K + penalty I)^-1: (H - diag H) / (1 - diag H) for known products.
+    """
+    smoother = np.zeros((len(text), len(text)), np.float32)
+    rows = np.flatnonzero(known)
+    if len(rows) < 2:
+        return smoother
+    centred = (text - text[rows].mean(axis=0)) * _there(text)[:, None]
+    gram = centred[rows] @ centred[rows].T
+    penalised = gram + config.text_penalty * np.eye(len(rows), dtype=np.float32)
+    fitted = scipy.linalg.solve(penalised, centred[rows] @ centred.T, assume_a="pos")
+    own = fitted[np.arange(len(rows)), rows]
+    fitted[np.arange(len(rows)), rows] = 0.0
+    fitted[:, rows] /= np.maximum(1 - own, 1e-3)
+    smoother[rows] = fitted
+    return smoother
+
+
+def _there(text: np.ndarray) -> np.ndarray:
+    """bool [n]: rows that are not zero throughout."""
+    there: np.ndarray = np.any(text, axis=1)
+    return there
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    length = np.linalg.norm(rows, axis=1, keepdims=True)
+    unit: np.ndarray = (rows / np.maximum(length, 1e-9)).astype(np.float32)
+    return unit

@@ -1,0 +1,186 @@
+"""Training by back-testing: every earlier date is an episode, with the task as it was then."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from finrec_dgl.base.errors import DataError
+from finrec_dgl.dataset import Dataset, Snapshot
+from finrec_dgl.dataset.snapshot import without_items
+from finrec_dgl.dataset.windows import Window, windows
+from finrec_dgl.graph import NODE_TYPES, whole_graph
+from finrec_dgl.nn import (
+    DerivedRecommender,
+    Evidence,
+    HybridRecommender,
+    NodeFeatures,
+    PseudoTargets,
+    World,
+    features_of,
+    pseudo_loss,
+)
+from finrec_dgl.training.config import TrainConfig
+from finrec_dgl.training.step import JointLoss
+
+
+@dataclass(frozen=True, eq=False)
+class Episode:
+    """The task as of one earlier date.
+
+    ``users`` int64 [B]: those to predict; ``row`` and ``item`` int64 [T]: their targets; ``weight``
+    [T]: adds up to 1 over all, and to the same for every user; ``allowed`` bool [B, I]: candidates
+    the user did not hold. ``snapshot``: the world before the date, without any of the targets.
+    """
+
+    snapshot: Snapshot
+    users: np.ndarray
+    row: Tensor
+    item: Tensor
+    weight: Tensor
+    allowed: Tensor
+
+
+def episode_of(window: Window, snapshot: Snapshot, most_users: int, seed: int) -> Episode:
+    """The episode of ``window`` seen from ``snapshot``, of at most ``most_users`` drawn users."""
+    users = np.unique(window.targets.user).astype(np.int64)
+    if len(users) > most_users:
+        drawn = np.random.default_rng(seed).choice(len(users), most_users, replace=False)
+        users = users[np.sort(drawn)]
+    chosen = np.isin(window.targets.user, users)
+    row = np.searchsorted(users, window.targets.user[chosen])
+    weight = 1.0 / np.bincount(row, minlength=len(users))[row] / len(users)
+    held = snapshot.matrix()[users].toarray() > 0
+    return Episode(
+        snapshot,
+        users,
+        torch.from_numpy(row),
+        torch.from_numpy(window.targets.item[chosen].astype(np.int64)),
+        torch.from_numpy(weight.astype(np.float32)),
+        torch.from_numpy(window.candidates & ~held),
+    )
+
+
+def episodes(dataset: Dataset, stage: str, config: TrainConfig) -> list[Episode]:
+    """The episodes before the end of ``stage``, latest first.
+
+    With derived relations every other one knows a share of the products (``cold_share``) by their
+    text only, so that the model learns what to make of new ones. Raises DataError where the split
+    is not by date or there is not one window with enough to predict.
+    """
+    found = []
+    share = config.model.derived.cold_share if config.model.relations == "derived" else 0.0
+    text = config.model.text and dataset.vectors.shape[1] > 0
+    every = windows(dataset, stage, config.windows, config.window_step, config.warm_up)
+    for number, one in enumerate(every):
+        snapshot = one.snapshot
+        if share and text and number % 2:
+            rng = np.random.default_rng((config.seed, number))
+            snapshot = without_items(snapshot, rng.random(snapshot.n_items) < share)
+        found.append(episode_of(one, snapshot, config.window_users, config.seed + number))
+    if not found:
+        raise DataError(
+            "there is no earlier window with anything to predict",
+            expected=f"interactions over more than the warm-up of {config.warm_up:g} days",
+            where=str(dataset.path),
+            mend="use a smaller warm_up, an earlier valid_cut, or another loss",
+        )
+    return found
+
+
+def listwise_loss(scores: Tensor, episode: Episode) -> Tensor:
+    """-sum of weight * log softmax over the allowed products, the mean over users: a scalar."""
+    masked = scores.masked_fill(~episode.allowed, -1e9)
+    each = functional.log_softmax(masked, dim=1)[episode.row, episode.item]
+    return -(each * episode.weight).sum()
+
+
+class Backtest:
+    """The steps of an epoch: one episode each, in an order of its own.
+
+    ``targets``: of the pseudo-labels as of the end of ``stage``, which all episodes share, since
+    classes found anew at each date would not be the same ones.
+    """
+
+    def __init__(
+        self,
+        model: HybridRecommender | DerivedRecommender,
+        dataset: Dataset,
+        stage: str,
+        config: TrainConfig,
+        targets: PseudoTargets | None,
+    ) -> None:
+        self.model = model
+        self.config = config
+        self.episodes = episodes(dataset, stage, config)
+        self.scenes: list[_Derived | _Observed] = [
+            _Derived(model, one) if isinstance(model, DerivedRecommender) else _Observed(model, one)
+            for one in self.episodes
+        ]
+        self.labels = _labels(dataset.snapshot(stage), targets) if targets else None
+
+    def epoch(self, epoch: int) -> Iterator[tuple[JointLoss, int]]:
+        """The joint loss of each episode and how many targets it has."""
+        order = np.random.default_rng((self.config.seed, epoch)).permutation(len(self.episodes))
+        for number in order.tolist():
+            yield self._loss(number), len(self.episodes[number].row)
+
+    def _loss(self, number: int) -> JointLoss:
+        """Formula (7), its last term the distance to the start where relations are derived."""
+        config, scene = self.config, self.scenes[number]
+        rec = listwise_loss(scene.scores(), self.episodes[number])
+        pseudo = rec.new_zeros(())
+        if self.model.pseudo is not None and self.labels is not None:
+            text, target, confidence = self.labels
+            pseudo = pseudo_loss(self.model.pseudo(text), target, confidence)
+        reg = scene.regularisation(config)
+        total = config.lambda_rec * rec + config.lambda_pseudo * pseudo + reg
+        return JointLoss(total, rec.detach(), pseudo.detach(), reg.detach())
+
+
+def _labels(snapshot: Snapshot, targets: PseudoTargets) -> tuple[Tensor, Tensor, Tensor]:
+    """Texts [n, d], targets [n, C] and confidences [n] of the nodes that have a target."""
+    text = torch.from_numpy(np.concatenate([snapshot.user_text, snapshot.item_text]))
+    target = torch.cat([targets.target[name] for name in NODE_TYPES])
+    confidence = torch.cat([targets.confidence[name] for name in NODE_TYPES])
+    sure = confidence > 0
+    return text[sure], target[sure], confidence[sure]
+
+
+class _Derived:
+    """An episode's world and what it says of the users, made once."""
+
+    def __init__(self, model: DerivedRecommender, episode: Episode) -> None:
+        self.model = model
+        self.world = World(episode.snapshot, model.config.derived)
+        self.evidence: Evidence = model.evidence(self.world, self.world.receivers(episode.users))
+
+    def scores(self) -> Tensor:
+        return self.model(self.world, self.evidence)
+
+    def regularisation(self, config: TrainConfig) -> Tensor:
+        return config.lambda_start * self.model.squared_distance()
+
+
+class _Observed:
+    """An episode's whole graph, for the paper's plain form."""
+
+    def __init__(self, model: HybridRecommender, episode: Episode) -> None:
+        self.model = model
+        self.users = torch.from_numpy(episode.users)
+        self.features: NodeFeatures = features_of(episode.snapshot, model.config.half_life)
+        self.blocks = whole_graph(episode.snapshot.graph(), model.config.depth)
+
+    def scores(self) -> Tensor:
+        fused = self.model.encode(self.blocks, self.features).fused
+        return self.model.score(fused["user"][self.users], fused["item"])
+
+    def regularisation(self, config: TrainConfig) -> Tensor:
+        sizes = {"user": self.model.shape.n_users, "item": self.model.shape.n_items}
+        ids = self.model.squared_ids({name: torch.arange(size) for name, size in sizes.items()})
+        return config.lambda_reg * self.model.squared_weights() + config.lambda_ids * ids

@@ -1,0 +1,52 @@
+"""Training by reconstruction: the interactions of one graph, in batches that cannot see them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from finrec_dgl.dataset import Dataset
+from finrec_dgl.graph import NODE_TYPES
+from finrec_dgl.nn import HybridRecommender, PseudoTargets, features_of, start_of
+from finrec_dgl.training.batches import Batches
+from finrec_dgl.training.config import TrainConfig
+from finrec_dgl.training.step import JointLoss, calibrate, joint_loss
+
+
+class Reconstruction:
+    """The steps of an epoch: one batch of interactions each. Puts ``model`` at its start."""
+
+    def __init__(
+        self,
+        model: HybridRecommender,
+        dataset: Dataset,
+        stage: str,
+        config: TrainConfig,
+        targets: PseudoTargets | None,
+    ) -> None:
+        self.model = model
+        self.config = config
+        self.targets = targets
+        snapshot = dataset.snapshot(stage)
+        self.features = features_of(snapshot, config.model.half_life)
+        self.batches = Batches(snapshot, config)
+        model.start_from(start_of(config.model, snapshot, config.seed))
+        if config.model.uses_ids and config.model.ids_start == "spectral":
+            calibrate(model, config, self.batches, self.features)
+
+    def epoch(self, epoch: int) -> Iterator[tuple[JointLoss, int]]:
+        """The joint loss of each batch and how many interactions it has."""
+        for batch in self.batches.epoch(epoch):
+            loss = joint_loss(
+                self.model, self.config, batch, self.features, self.targets, self._hidden()
+            )
+            yield loss, len(batch.edges)
+
+    def _hidden(self) -> dict[str, Tensor] | None:
+        """Nodes whose text is hidden in this step, anew each time."""
+        share = self.config.model.text_dropout
+        if not share:
+            return None
+        return {name: torch.rand(len(self.features.degree[name])) < share for name in NODE_TYPES}
