@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finrec_dgl.base.errors import DataError
-from finrec_dgl.dataset.columns import add_counts
-from finrec_dgl.dataset.ids import distinct, sort_ids
+from finrec_dgl.dataset.columns import add_counts, filled
+from finrec_dgl.dataset.ids import distinct, node_of, sort_ids
+from finrec_dgl.dataset.snapshot import pair_keys
 from finrec_dgl.dataset.splits import TRAIN, SplitOptions
 
 
@@ -59,18 +60,36 @@ def draw_cold(events: pa.Table, options: SplitOptions) -> Cold | None:
 def without_cold(
     events: pa.Table, cold: Cold | None, dropped: dict[str, int]
 ) -> tuple[pa.Table, pa.Table]:
-    """The ``events`` to learn from in the end, and those whose texts still tell of their items.
+    """The ``events`` to learn from in the end, and those whose texts tell of their items alone.
 
-    What was written about a held-out item is part of what is known of it; of a held-out user
-    nothing is left.
+    What was written about a held-out item is part of what is known of it, but not of who wrote it;
+    nor is such a text where its writer posted it about another item too. Of a held-out user nothing
+    is left.
     """
     none = events.slice(0, 0)
     if cold is None:
         return events, none
     gone = cold.among(events, "test")
-    removed = events.filter(gone)
+    removed, left = events.filter(gone), events.filter(pc.invert(gone))
     add_counts(dropped, {f"interactions: of held-out {cold.side}s": len(removed)})
-    return events.filter(pc.invert(gone)), removed if cold.side == "item" else none
+    if cold.side == "user" or "text" not in events.column_names:
+        return left, none
+    shared = _same_posts(left, removed)
+    add_counts(dropped, {"texts: posted about held-out items too": int(shared.sum())})
+    about = pa.concat_tables([removed, left.filter(pa.array(shared))])
+    own = pc.if_else(pa.array(shared), pa.scalar(None, pa.string()), left["text"])
+    return left.set_column(left.column_names.index("text"), "text", own), about
+
+
+def _same_posts(events: pa.Table, others: pa.Table) -> np.ndarray:
+    """bool [events]: those with the user and the text of one of ``others``."""
+    users, texts = distinct(others["user_id"]), distinct(filled(others["text"])).drop_null()
+    keys, known = (
+        pair_keys(node_of(one["user_id"], users), node_of(one["text"], texts), len(texts))
+        for one in (events, others)
+    )
+    told = (node_of(events["user_id"], users) >= 0) & (node_of(events["text"], texts) >= 0)
+    return told & np.isin(keys, known[node_of(others["text"], texts) >= 0])
 
 
 def _draw(events: pa.Table, side: str, share: float, rng: np.random.Generator) -> pa.Array:

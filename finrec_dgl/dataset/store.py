@@ -53,10 +53,10 @@ class Interactions:
 
 @dataclass(frozen=True, eq=False)
 class ItemPosts:
-    """Distinct texts about held-out items, without who wrote them; all arrays [n].
+    """Distinct texts about items, without who wrote them, for the interactions are held out.
 
-    ``item``, ``text`` int32: a row of the vectors; ``time`` int64: when it was first written, None
-    undated; ``valid`` bool: not before validation.
+    All arrays [n]: ``item`` int32; ``text`` int32: a row of the vectors; ``time`` int64: when first
+    written, None undated; ``valid`` bool: not before validation.
     """
 
     item: np.ndarray
@@ -96,8 +96,8 @@ class Dataset:
 
     ``manifest``: how it was made; ``user_ids``: ids as stored, by node number; ``items``: columns
     id, title, category.*; ``vectors`` float16 or float32 [texts, d]; ``item_profiles`` and
-    ``user_profiles``: the versions of profiles; ``cold_posts``: what was written about held-out
-    items, whose interactions are not stored.
+    ``user_profiles``: the versions of profiles; ``cold_posts``: what was written in
+    interactions with held-out items, which are not stored.
     """
 
     path: Path
@@ -210,14 +210,23 @@ class Dataset:
         item, text = self._about(~self.cold_posts.valid)
         if side is not None:
             hidden = early & self.cold("valid")[getattr(events, side)]
+        own = events.text
         if side == "item":
-            item = np.concatenate([item, events.item[hidden]])
-            text = np.concatenate([text, events.text[hidden]])
-        return self._snapshot(np.flatnonzero(early & ~hidden), self.valid_cut, (item, text))
+            # a post about a hidden item tells of it wherever else its writer posted it
+            posts = pair_keys(events.user, own, len(self.vectors))
+            told = early & (own >= 0)
+            shared = told & np.isin(posts, posts[told & hidden])
+            item = np.concatenate([item, events.item[shared]])
+            text = np.concatenate([text, own[shared]])
+            own = np.where(shared, np.int32(-1), own)
+        rows = np.flatnonzero(early & ~hidden)
+        return self._snapshot(rows, self.valid_cut, (item, text), own)
 
     @cached_property
     def _fit(self) -> Snapshot:
-        return self._snapshot(slice(None), self.cut, self._about(slice(None)))
+        return self._snapshot(
+            slice(None), self.cut, self._about(slice(None)), self.interactions.text
+        )
 
     def _about(self, rows: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return self.cold_posts.item[rows], self.cold_posts.text[rows]
@@ -233,7 +242,7 @@ class Dataset:
         posts = self.cold_posts
         early = np.ones(len(posts.item), bool) if posts.time is None else posts.time < time
         rows = slice(0, int(np.searchsorted(times, time)))
-        return self._snapshot(rows, time, self._about(early))
+        return self._snapshot(rows, time, self._about(early), self.interactions.text)
 
     def window(self, start: int, end: int) -> Pairs:
         """The pairs first seen in [start, end), in seconds since 1970 UTC: not held before.
@@ -271,9 +280,11 @@ class Dataset:
         rows: slice | np.ndarray,
         time: int | None,
         about: tuple[np.ndarray, np.ndarray],
+        text: np.ndarray,
     ) -> Snapshot:
+        """Of the interactions ``rows`` with their ``text``, and of texts ``about`` items alone."""
         events = self.interactions
-        user, item, text = events.user[rows], events.item[rows], events.text[rows]
+        user, item, text = events.user[rows], events.item[rows], text[rows]
         keys = pair_keys(user, item, self.n_items)
         order = np.argsort(keys, kind="stable")
         ordered = keys[order]
