@@ -228,6 +228,21 @@ def test_the_nodes_are_those_of_the_data_set_without_holding_out(tmp_path, side)
 
 
 @BOTH
+def test_validation_with_a_core_asks_for_those_with_a_visible_past(tmp_path, side):
+    """Catches the other side's nodes known by interactions that training does not see."""
+    tables = worded(users=60, items=50)
+    split = cold_split(side, cold_share=0.4)
+    dataset = build_dataset(tables, tmp_path / "out", options(split=split, k_core=1))
+    train, valid = dataset.snapshot("train").pairs, dataset.targets("valid")
+    assert len(valid)
+    if side == "item":
+        assert np.isin(valid.user, train.user).all()
+    else:
+        seen = np.isin(np.arange(dataset.n_items), train.item)
+        assert np.array_equal(dataset.candidates("valid"), seen)
+
+
+@BOTH
 def test_a_seed_draws_the_same_nodes(tmp_path, side, monkeypatch):
     """Catches draws by row, by pseudonym or by nothing that the seed rules."""
     monkeypatch.setenv("FINREC_DGL_ID_KEY", "secret")
@@ -294,15 +309,19 @@ def test_a_post_about_a_held_out_item_tells_of_it_nowhere_else(tmp_path):
                 texts.append(f"{user} on {item // 2} at {when - item}")
     rows += [("u0", "i0", 80), ("u9", "i1", 1)]
     texts += ["late", None]
-    split = cold_split("item")
+    split = cold_split("item", seed=2)
     dataset = build_dataset(
         Tables(interactions(rows, texts)), tmp_path / "out", options(split=split)
     )
     items = dataset.item_ids.to_pylist()
-    for stage, name, periods in (("train", "valid", (10,)), ("fit", "test", (10, 62))):
+    before: set[int] = set()
+    for stage, name, periods in (("fit", "test", (10, 62)), ("train", "valid", (10,))):
         cold = held_out(dataset, name)
         away = {int(one[1:]) // 2 for one in cold}
-        assert 0 < len(away) < 5
+        # some are about an item that is not held out too
+        assert len(away) < 5
+        assert any(f"i{2 * topic + one}" not in cold for topic in away - before for one in (0, 1))
+        before = away
         snapshot = dataset.snapshot(stage)
         for user in range(8):
             left = [
