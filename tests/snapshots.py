@@ -24,6 +24,10 @@ class FixedTexts:
         """Vectors."""
         return self.item
 
+    def posts(self):
+        """None."""
+        return self.item * 0
+
 
 def make_snapshot(seed=0, users=30, items=20, edges=150, text_dim=8, kinds=("family",)):
     """Random interactions; the last user and item have none; some nodes have no text."""

@@ -1,6 +1,7 @@
 """What a reviewer asks for: the recommenders every other one is compared with, tuned alike."""
 
 from finrec_dgl.baselines.base import Recommender
+from finrec_dgl.baselines.content import Content
 from finrec_dgl.baselines.itemknn import ItemKNN
 from finrec_dgl.baselines.popularity import Popularity
 from finrec_dgl.baselines.registry import BASELINES, Baseline, Trial, Tuned, tune
@@ -9,6 +10,7 @@ from finrec_dgl.baselines.textonly import TextOnly
 __all__ = [
     "BASELINES",
     "Baseline",
+    "Content",
     "ItemKNN",
     "Popularity",
     "Recommender",

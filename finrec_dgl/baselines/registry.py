@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.baselines.base import Recommender
+from finrec_dgl.baselines.content import Content
 from finrec_dgl.baselines.itemknn import ItemKNN
 from finrec_dgl.baselines.popularity import Popularity
 from finrec_dgl.baselines.textonly import TextOnly
@@ -70,17 +71,18 @@ BASELINES: Mapping[str, Baseline] = {
             },
         ),
         Baseline("text", TextOnly, {}),
+        Baseline("content", Content, {"neighbours": (1, 5, 20, None), "posts": (False, True)}),
     )
 }
 
 
-def tune(name: str, dataset: Dataset, *, progress: Progress = SILENT) -> Tuned:
+def tune(name: str, dataset: Dataset, *, group: str = "all", progress: Progress = SILENT) -> Tuned:
     """Try the grid of the baseline ``name`` on validation, and refit the best.
 
-    Each combination is fitted on the "train" snapshot and evaluated on "valid"; the highest NDCG@10
-    wins, the first of equals. The winner is made anew and fitted on the "fit" snapshot. The test
-    split is never looked at. Raises ConfigError for an unknown name, DataError where the dataset
-    lacks what the baseline needs.
+    Each combination is fitted on the "train" snapshot and evaluated on "valid" (``group`` as
+    ``evaluate`` takes it); the highest NDCG@10 wins, the first of equals. The winner is made anew
+    and fitted on the "fit" snapshot. The test split is never looked at. Raises ConfigError for an
+    unknown name, DataError where the dataset lacks what the baseline needs.
     """
     refuse(choice("baseline", name, tuple(BASELINES)), where="baseline")
     baseline = BASELINES[name]
@@ -90,7 +92,8 @@ def tune(name: str, dataset: Dataset, *, progress: Progress = SILENT) -> Tuned:
     with progress.task(f"tuning {name}", total=len(grid), unit="trials") as task:
         for options in grid:
             scorer = baseline.make(**options).fit(train)
-            trials.append(Trial(options, evaluate(scorer, dataset, "valid").metrics[METRIC]))
+            found = evaluate(scorer, dataset, "valid", group=group)
+            trials.append(Trial(options, found.metrics[METRIC]))
             task.advance(ndcg=round(trials[-1].ndcg, 4))
     chosen = max(trials, key=lambda trial: trial.ndcg)
     refitted = baseline.make(**chosen.options).fit(dataset.snapshot("fit"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,21 +35,33 @@ def evaluate(
     """Measure how well a trained model ranks."""
     with Output(json=json, quiet=quiet, debug=debug) as output:
         cutoffs = integers(k or ["10"], "--k")
-        from finrec_dgl.evaluation import evaluate as measure
+        from finrec_dgl.evaluation import evaluate_groups
         from finrec_dgl.training import load_run
 
         loaded = load_run(run, dataset)
-        found = measure(
+        groups = evaluate_groups(
             loaded.scorer(split), loaded.dataset, split, k=cutoffs, progress=output.progress
         )
-        output.result(found.to_mapping(), lambda console: show_evaluation(console, found))
+        document = groups["all"].to_mapping()
+        if loaded.dataset.cold_side is not None:
+            document["groups"] = {name: found.to_mapping() for name, found in groups.items()}
+        output.result(document, lambda console: show_evaluation(console, groups))
 
 
-def show_evaluation(console: Console, found: Evaluation) -> None:
-    """Draw every metric with its 95% interval over users."""
+def show_evaluation(console: Console, groups: Mapping[str, Evaluation]) -> None:
+    """Draw every metric with its 95% interval over users, and the groups where there are some."""
+    found = groups["all"]
     rows = [
         (name, f"{value:.4f}", f"[{found.intervals[name][0]:.4f}, {found.intervals[name][1]:.4f}]")
         for name, value in found.metrics.items()
     ]
     title = f"{found.split}: {len(found.users):,} users, {found.targets:,} targets"
     console.print(table(title, ("metric", "mean", "95% interval"), rows))
+    if len(groups) > 1:
+        columns = ("group", "users", "targets", *found.metrics)
+        told = [
+            (name, len(one.users), one.targets, *(f"{mean:.4f}" for mean in one.metrics.values()))
+            for name, one in groups.items()
+        ]
+        console.print()
+        console.print(table("of new and known ones", columns, told))

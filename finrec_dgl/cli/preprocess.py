@@ -22,7 +22,11 @@ def preprocess(
         typer.Option(metavar="auto|tables|fartrans|stocknet|amazon|lightgcn", help="What it is."),
     ] = "auto",
     split: Annotated[
-        str, typer.Option(metavar="auto|temporal|last-out|random|given", help="How to split.")
+        str,
+        typer.Option(
+            metavar="auto|temporal|last-out|random|given|cold-items|cold-users",
+            help="How to split.",
+        ),
     ] = "auto",
     cut: Annotated[str | None, typer.Option(help="Date: from here on it is the test's.")] = None,
     valid_cut: Annotated[
@@ -32,7 +36,10 @@ def preprocess(
     split_file: Annotated[Path | None, typer.Option(help="A split made elsewhere.")] = None,
     valid_share: Annotated[float, typer.Option(help="Share of interactions to validate on.")] = 0.1,
     test_share: Annotated[float, typer.Option(help="Share of interactions to test on.")] = 0.2,
-    seed: Annotated[int, typer.Option(help="Of the random split.")] = 0,
+    cold_share: Annotated[
+        float, typer.Option(help="Share of items or users to hold out altogether.")
+    ] = 0.2,
+    seed: Annotated[int, typer.Option(help="Of the random split, and of what is held out.")] = 0,
     k_core: Annotated[
         int, typer.Option(help="Keep users and items with at least so many training interactions.")
     ] = 0,
@@ -94,6 +101,7 @@ def preprocess(
                 split_file=str(split_file) if split_file else None,
                 valid_share=valid_share,
                 test_share=test_share,
+                cold_share=cold_share,
                 seed=seed,
             ),
             k_core=k_core,

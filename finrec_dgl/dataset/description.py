@@ -18,7 +18,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
 
     Edges, degrees, popularity and text are those of all before the cut. ``popularity``: the share
     of all pairs that the most held items have. ``cold``: users or items of targets that have no
-    edge in the snapshot to learn from. Shares are from 0 to 1.
+    edge in the snapshot to learn from. ``held out``: the nodes taken out of it, where the split
+    takes some. Shares are from 0 to 1.
     """
     fit = dataset.snapshot("fit")
     manifest = dataset.manifest
@@ -53,10 +54,19 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "split": {
             name: manifest["split"][name] for name in ("kind", "valid_cut", "cut", "test_end")
         },
+        **({} if dataset.cold_side is None else {"held out": _held_out(dataset)}),
         "valid": _targets(dataset, "valid", dataset.snapshot("train")),
         "test": _targets(dataset, "test", fit),
         "user ids": manifest["user_ids"]["stored"],
         "dropped": dict(manifest["dropped"]),
+    }
+
+
+def _held_out(dataset: Dataset) -> dict[str, Any]:
+    return {
+        "side": dataset.cold_side,
+        "as validation begins": int(dataset.cold("valid").sum()),
+        "as the test begins": int(dataset.cold("test").sum()),
     }
 
 

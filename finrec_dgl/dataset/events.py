@@ -10,10 +10,11 @@ import pyarrow as pa
 
 from finrec_dgl.base.errors import UsageError
 from finrec_dgl.dataset import splits
+from finrec_dgl.dataset.cold import Cold
 from finrec_dgl.dataset.columns import Arrays, add_counts, column
 from finrec_dgl.dataset.ids import distinct, node_of, sort_ids
 from finrec_dgl.dataset.kcore import k_core
-from finrec_dgl.dataset.nodes import Nodes
+from finrec_dgl.dataset.nodes import Nodes, mask_of
 from finrec_dgl.dataset.snapshot import Pairs, pair_keys, pairs_of_keys
 from finrec_dgl.dataset.splits import Assignment, SplitOptions
 from finrec_dgl.tables.contract import GivenSplit, Tables
@@ -106,19 +107,50 @@ def interaction_arrays(fit: pa.Table, nodes: Nodes) -> dict[str, Any]:
     return arrays
 
 
+def post_arrays(events: pa.Table, nodes: Nodes, text: np.ndarray) -> Arrays:
+    """Arrays of what was written in ``events``, and about which item, but not by whom.
+
+    ``text`` int32 [events]: rows of the vectors, -1 none. Each text about an item once, at its
+    earliest, sorted by time.
+    """
+    item, valid = node_of(events["item_id"], nodes.items), column(events, "stage", np.int8)
+    valid = np.asarray(valid == splits.VALID)
+    time = column(events, "timestamp", np.int64)
+    moment = np.zeros(len(events), np.int64) if time is None else time
+    order = np.lexsort((moment, valid, text, item))
+    order = order[text[order] >= 0]
+    again = (np.diff(item[order]) == 0) & (np.diff(text[order]) == 0)
+    first = order[np.append(True, ~again)[: len(order)]]
+    first = first[np.argsort(moment[first], kind="stable")]
+    arrays = {"post_item": item[first], "post_text": text[first], "post_valid": valid[first]}
+    return arrays if time is None else {**arrays, "post_time": time[first]}
+
+
 def target_arrays(
     tables: Tables,
     interactions: Mapping[str, np.ndarray],
     nodes: Nodes,
     assignment: Assignment,
     given: GivenSplit | None,
+    cold: Cold | None,
     dropped: dict[str, int],
 ) -> Arrays:
-    """New pairs of validation and test between known nodes, and who may be recommended."""
+    """New pairs of validation and test between known nodes, and who may be recommended.
+
+    With ``cold``, whose past is hidden, also bool [nodes of its side]: who has none as validation
+    begins, and as the test does.
+    """
     n_items = len(nodes.items)
     keys = pair_keys(interactions["user"], interactions["item"], n_items)
     valid = interactions["valid"]
-    valid_pairs = pairs_of_keys(np.setdiff1d(keys[valid], keys[~valid]), n_items)
+    masks: Arrays = {}
+    learnt = ~valid
+    if cold is not None:
+        ids = nodes.of(cold.side)
+        test_cold = mask_of(ids, cold.test)
+        masks = {"valid_cold": test_cold | mask_of(ids, cold.valid), "test_cold": test_cold}
+        learnt &= ~masks["valid_cold"][interactions[cold.side]]
+    valid_pairs = pairs_of_keys(np.setdiff1d(keys[valid], keys[learnt]), n_items)
     valid_candidates = nodes.candidates & nodes.known_items
     user_known = nodes.known_users[valid_pairs.user]
     item_known = valid_candidates[valid_pairs.item]
@@ -160,4 +192,5 @@ def target_arrays(
         "test_item": test_pairs.item,
         "valid_candidates": valid_candidates,
         "test_candidates": nodes.candidates,
+        **masks,
     }

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finrec_dgl.dataset.cold import Cold
 from finrec_dgl.dataset.ids import distinct, hash_ids, node_of, sort_ids
 from finrec_dgl.dataset.splits import TRAIN, Assignment
 from finrec_dgl.tables.contract import GivenSplit, Tables
@@ -61,12 +62,17 @@ class Nodes:
             return pa.array(np.arange(len(self.users))).cast(pa.string())
         return self.users if self.hashed is None else self.hashed
 
+    def of(self, side: str) -> pa.Array:
+        """The ids of ``side`` (item or user) in node order."""
+        return self.items if side == "item" else self.users
+
 
 def find_nodes(
     tables: Tables,
     fit: pa.Table,
     assignment: Assignment,
     given: GivenSplit | None,
+    cold: Cold | None,
     *,
     core: bool,
     key: bytes | None,
@@ -74,7 +80,9 @@ def find_nodes(
     """The nodes of a data set whose events before the cut are ``fit``, with their stage.
 
     Of the k-core (``core``) they are those with events; else all known before the cut, see
-    ``known_users`` and ``known_items``. ``key``: the secret of hashed ids, None where not hashed.
+    ``known_users`` and ``known_items``. Held-out nodes (``cold``) are among them: those of
+    validation are known by then, those of the test are not. ``key``: the secret of hashed ids, None
+    where not hashed.
     """
     candidates = None if given is None else given.candidates
     if core:
@@ -95,20 +103,28 @@ def find_nodes(
     # Validation asks for what the test asks for: for the nodes of the core that have an edge to
     # learn from, for users who have one where a split is given, else for all known by then.
     train = fit.filter(pc.equal(fit["stage"], int(TRAIN)))
+    if cold is not None:
+        train = train.filter(pc.invert(cold.among(train, "valid")))
     early_users, early_items = train["user_id"], train["item_id"]
     if not core:
         early_items = known_items(tables, early_items, assignment.valid_cut, candidates)
         if assignment.kind != "given":
             early_users = known_users(tables, early_users, assignment.valid_cut)
-    return Nodes(
+    nodes = Nodes(
         users,
         items,
         hashed,
-        _mask(users, early_users),
-        _mask(items, early_items),
-        np.ones(len(items), bool) if candidates is None else _mask(items, pa.array(candidates)),
+        mask_of(users, early_users),
+        mask_of(items, early_items),
+        np.ones(len(items), bool) if candidates is None else mask_of(items, pa.array(candidates)),
     )
+    if cold is None:
+        return nodes
+    name, ids = f"known_{cold.side}s", nodes.of(cold.side)
+    known = getattr(nodes, name) | mask_of(ids, cold.valid)
+    return replace(nodes, **{name: known & ~mask_of(ids, cold.test)})
 
 
-def _mask(ids: pa.Array, among: pa.Array | pa.ChunkedArray) -> np.ndarray:
+def mask_of(ids: pa.Array, among: pa.Array | pa.ChunkedArray) -> np.ndarray:
+    """bool [ids]: which of the distinct ``ids`` are ``among`` others."""
     return node_of(ids, distinct(among)) >= 0

@@ -23,11 +23,13 @@ from finrec_dgl.base.files import (
 )
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import layout
+from finrec_dgl.dataset.cold import draw_cold, without_cold
 from finrec_dgl.dataset.columns import add_counts
 from finrec_dgl.dataset.events import (
     assign_events,
     core_events,
     interaction_arrays,
+    post_arrays,
     target_arrays,
 )
 from finrec_dgl.dataset.ids import USER_IDS, id_key, key_check
@@ -125,9 +127,11 @@ def build_dataset(
     add_counts(dropped, assignment.left_out)
     events = tables.interactions.append_column("stage", pa.array(assignment.stage))
     fit = core_events(events.filter(pa.array(assignment.fit)), options.k_core, dropped)
-    nodes = find_nodes(tables, fit, assignment, given, core=options.k_core > 0, key=key)
+    cold = draw_cold(fit, options.split)
+    nodes = find_nodes(tables, fit, assignment, given, cold, core=options.k_core > 0, key=key)
+    fit, removed = without_cold(fit, cold, dropped)
     interactions = interaction_arrays(fit, nodes)
-    targets = target_arrays(tables, interactions, nodes, assignment, given, dropped)
+    targets = target_arrays(tables, interactions, nodes, assignment, given, cold, dropped)
     kinds, ties = tie_arrays(tables, nodes, assignment.cut, dropped)
     items = profile_versions(tables, "item", nodes.items, assignment.cut, dropped)
     users = profile_versions(tables, "user", nodes.users, assignment.cut, dropped)
@@ -136,9 +140,13 @@ def build_dataset(
         (rendered(tables, "item", items.rows), len(items.arrays["item_node"])),
         (rendered(tables, "user", users.rows), len(users.arrays["user_node"])),
         (interactions.pop("post"), len(fit)),
+        # last, so that no other text's row depends on them
+        (removed["text"] if "text" in removed.column_names else None, len(removed)),
     )
     vectors, codes, encoder = encode(parts, options.encoder, options.cache, progress)
-    items.arrays["item_text"], users.arrays["user_text"], interactions["text"] = codes
+    items.arrays["item_text"], users.arrays["user_text"], interactions["text"], about = codes
+    if cold is not None and cold.side == "item":
+        interactions.update(post_arrays(removed, nodes, about))
 
     progress.note("writing")
     manifest: dict[str, Any] = {
@@ -148,7 +156,7 @@ def build_dataset(
         "hash": "",
         "source": _source(tables, source),
         "options": _record(options),
-        "split": _split_record(assignment, split_file),
+        "split": {**_split_record(assignment, split_file), "cold_side": options.split.cold_side},
         "counts": {
             "users": len(nodes.users),
             "items": len(nodes.items),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -79,6 +79,9 @@ class NodeTexts(Protocol):
     def items(self) -> np.ndarray:
         """Vectors float32 [I, d]."""
 
+    def posts(self) -> np.ndarray:
+        """Vectors float32 [I, d] of what was written about items."""
+
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
@@ -90,7 +93,8 @@ class Snapshot:
       time last seen, None without timestamps.
     - ``ties``: kind -> distinct (source, target), int32 each; no user is tied to themselves.
     - ``item_categories``, ``user_categories``: column -> codes int32 [nodes], -1 unknown.
-    - ``texts``: what ``user_text``, ``user_text_from`` and ``item_text`` are read from.
+    - ``texts``: what ``user_text``, ``user_text_from``, ``item_text`` and ``item_posts`` are read
+      from.
     """
 
     n_users: int
@@ -121,6 +125,14 @@ class Snapshot:
     def item_text(self) -> np.ndarray:
         """float32 [I, d], rows of length 1, or 0 where there is no text."""
         return self.texts.items()
+
+    @cached_property
+    def item_posts(self) -> np.ndarray:
+        """float32 [I, d], rows of length 1, or 0 where nothing was written about the item.
+
+        The mean of the vectors of the distinct texts about an item, whoever wrote them.
+        """
+        return self.texts.posts()
 
     @cached_property
     def _users(self) -> tuple[np.ndarray, np.ndarray]:
@@ -206,6 +218,8 @@ class StoredTexts:
     ``vectors`` float16 or float32 [texts, d]; ``post_user``, ``post_item``, ``post_text`` int32
     [posts]: who wrote on what which text before the moment (repeats count once, -1 is no text);
     ``user_profile`` int32 [U] and ``item_profile`` int32 [I]: rows of the vectors, -1 none.
+    ``about_item``, ``about_text`` int32 [n]: texts about items that are nobody's here, for the
+    interactions they came with are hidden.
     """
 
     vectors: np.ndarray
@@ -214,6 +228,8 @@ class StoredTexts:
     post_text: np.ndarray
     user_profile: np.ndarray
     item_profile: np.ndarray
+    about_item: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
+    about_text: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int32))
 
     def items(self) -> np.ndarray:
         """Vectors of the items' profiles."""
@@ -221,7 +237,7 @@ class StoredTexts:
 
     def users(self) -> tuple[np.ndarray, np.ndarray]:
         """The mean of each user's posts, else their profile's vector."""
-        vectors = self._posts()
+        vectors = self._mean(self.post_user, self.post_text, len(self.user_profile))
         source = np.where(vectors.any(axis=1), FROM_POSTS, FROM_NONE).astype(np.int8)
         silent = np.flatnonzero(source == FROM_NONE)
         vectors[silent] = gather(self.vectors, self.user_profile[silent])
@@ -229,29 +245,43 @@ class StoredTexts:
         return vectors, source
 
     def without_items(self, hidden: np.ndarray) -> StoredTexts:
-        """The same without what users wrote about the items ``hidden`` (bool [I])."""
-        gone = hidden[self.post_item]
-        return replace(self, post_text=np.where(gone, np.int32(-1), self.post_text))
+        """The same where what was written about the items ``hidden`` (bool [I]) is nobody's.
 
-    def _posts(self) -> np.ndarray:
+        It goes on describing the items. So does a text that its writer posted about another too.
+        """
+        keys = self.post_user.astype(np.int64) * (len(self.vectors) + 1) + self.post_text + 1
+        gone = (self.post_text >= 0) & np.isin(keys, keys[hidden[self.post_item]])
+        return replace(
+            self,
+            post_text=np.where(gone, np.int32(-1), self.post_text),
+            about_item=np.concatenate([self.about_item, self.post_item[gone]]),
+            about_text=np.concatenate([self.about_text, self.post_text[gone]]),
+        )
+
+    def posts(self) -> np.ndarray:
+        """The mean of the posts about each item."""
+        item = np.concatenate([self.post_item, self.about_item])
+        text = np.concatenate([self.post_text, self.about_text])
+        return self._mean(item, text, len(self.item_profile))
+
+    def _mean(self, node: np.ndarray, post: np.ndarray, n_nodes: int) -> np.ndarray:
+        """float32 [n_nodes, d]: for each node the mean of its distinct posts, at length 1."""
         n_texts, dim = self.vectors.shape
-        total = np.zeros((len(self.user_profile), dim), np.float32)
-        written = self.post_text >= 0
+        total = np.zeros((n_nodes, dim), np.float32)
+        written = post >= 0
         if not written.any():
             return total
         # by text, so that a block of rows of the vectors is one block of columns here
-        keys = np.unique(
-            self.post_text[written].astype(np.int64) * len(total) + self.post_user[written]
-        )
-        text, user = keys // len(total), keys % len(total)
+        keys = np.unique(post[written].astype(np.int64) * n_nodes + node[written])
+        text, node = keys // n_nodes, keys % n_nodes
         for start in range(0, n_texts, _TEXTS_AT_ONCE):
             stop = min(start + _TEXTS_AT_ONCE, n_texts)
             low, high = np.searchsorted(text, (start, stop))
             if low == high:
                 continue
             wrote = sp.csr_array(
-                (np.ones(high - low, np.float32), (user[low:high], text[low:high] - start)),
-                shape=(len(total), stop - start),
+                (np.ones(high - low, np.float32), (node[low:high], text[low:high] - start)),
+                shape=(n_nodes, stop - start),
             )
             total += wrote @ _unit(self.vectors[start:stop])
         return _unit(total)

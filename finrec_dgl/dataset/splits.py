@@ -12,7 +12,9 @@ from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.tables.dates import parse_date
 
-KINDS = ("auto", "temporal", "last-out", "random", "given")
+COLD_SIDES = {"cold-items": "item", "cold-users": "user"}
+"""Kinds of split that hold out nodes of a side altogether."""
+KINDS = ("auto", "temporal", "last-out", "random", "given", *COLD_SIDES)
 QUANTILE = 0.85
 """Share of the events (or of those before the cut) that come before the default cut."""
 
@@ -28,13 +30,16 @@ class SplitOptions:
       ``last-out``: the last product each user took up is the test, the one before the validation;
       ``random``: by distinct pair of user and product; ``given``: by ``split_file`` or the split
       that came with the data; ``auto`` (default): given where there is one, else temporal where
-      there are timestamps, else random. A ``cut`` makes it temporal.
+      there are timestamps, else random. A ``cut`` makes it temporal. ``cold-items`` and
+      ``cold-users``: as ``auto``, and ``cold_share`` of the items or users are held out
+      (``finrec_dgl.dataset.cold``): none of their interactions before the cut is learnt from.
     - ``cut``: default: the 0.85 quantile of the interactions' times. ``valid_cut``: validation is
       [valid_cut, cut); default: the 0.85 quantile of the times before the cut. ``test_end``: the
       test is [cut, test_end); default: no end.
     - ``valid_share``, ``test_share``: shares of the distinct pairs, for ``random`` (and
       ``valid_share`` of each user's training pairs for a given split without dates). A
       ``test_share`` of 0 keeps everything to learn from.
+    - ``cold_share``: of the items or users to hold out, for ``cold-items`` and ``cold-users``.
     - ``seed``: of random choices.
 
     Raises ConfigError that names every problem.
@@ -47,6 +52,7 @@ class SplitOptions:
     split_file: str | None = None
     valid_share: float = 0.1
     test_share: float = 0.2
+    cold_share: float = 0.2
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -71,16 +77,18 @@ class SplitOptions:
             problems.append(f"test_share is {self.test_share}, expected 0 or more, less than 1")
         elif 0 < self.valid_share < 1 and self.valid_share + self.test_share >= 1:
             problems.append("valid_share and test_share leave nothing to train on")
+        if not 0 < self.cold_share < 1:
+            problems.append(f"cold_share is {self.cold_share}, expected more than 0, less than 1")
         if self.seed < 0:
             problems.append(f"seed is {self.seed}, expected 0 or more")
         refuse(problems, where="split")
 
     def _unfit_options(self) -> list[str]:
         fits = {
-            "cut": ("auto", "temporal"),
-            "test_end": ("auto", "temporal"),
-            "valid_cut": ("auto", "temporal", "given"),
-            "split_file": ("auto", "given"),
+            "cut": ("auto", "temporal", *COLD_SIDES),
+            "test_end": ("auto", "temporal", *COLD_SIDES),
+            "valid_cut": ("auto", "temporal", "given", *COLD_SIDES),
+            "split_file": ("auto", "given", *COLD_SIDES),
         }
         problems = [
             f"{name} does not go with kind {self.kind}"
@@ -100,9 +108,17 @@ class SplitOptions:
         text = getattr(self, name)
         return None if text is None else parse_date(text)
 
+    @property
+    def cold_side(self) -> str | None:
+        """``item`` or ``user``: of which some are held out; None where none are."""
+        return COLD_SIDES.get(self.kind)
+
     def resolve(self, *, given: bool, dated: bool) -> str:
-        """The kind that ``auto`` stands for, given whether there is a split and whether dates."""
-        if self.kind != "auto":
+        """The kind that ``auto`` stands for, given whether there is a split and whether dates.
+
+        Splits that hold out nodes assign interactions as ``auto`` does.
+        """
+        if self.kind != "auto" and self.cold_side is None:
             return self.kind
         if self.cut is not None or self.test_end is not None:
             return "temporal"

@@ -52,6 +52,20 @@ class Interactions:
 
 
 @dataclass(frozen=True, eq=False)
+class ItemPosts:
+    """Distinct texts about items, without who wrote them, for the interactions are held out.
+
+    All arrays [n]: ``item`` int32; ``text`` int32: a row of the vectors; ``time`` int64: when first
+    written, None undated; ``valid`` bool: not before validation.
+    """
+
+    item: np.ndarray
+    text: np.ndarray
+    time: np.ndarray | None
+    valid: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Ties:
     """Distinct ties before the cut: ``kinds`` are the names of the codes ``kind`` int16 [n].
 
@@ -82,7 +96,8 @@ class Dataset:
 
     ``manifest``: how it was made; ``user_ids``: ids as stored, by node number; ``items``: columns
     id, title, category.*; ``vectors`` float16 or float32 [texts, d]; ``item_profiles`` and
-    ``user_profiles``: the versions of profiles.
+    ``user_profiles``: the versions of profiles; ``cold_posts``: what was written in
+    interactions with held-out items, which are not stored.
     """
 
     path: Path
@@ -90,6 +105,7 @@ class Dataset:
     user_ids: pa.Array
     items: pa.Table
     interactions: Interactions
+    cold_posts: ItemPosts
     ties: Ties
     item_profiles: Profiles
     user_profiles: Profiles
@@ -131,6 +147,28 @@ class Dataset:
         return None if text is None else parse_date(text)
 
     @property
+    def cold_side(self) -> str | None:
+        """``item`` or ``user``: of which some are held out; None where none are."""
+        side = self.manifest["split"].get("cold_side")
+        return None if side is None else str(side)
+
+    def cold(self, split: str) -> np.ndarray:
+        """bool [nodes of ``cold_side``]: those held out as ``valid`` or ``test`` begins.
+
+        None of them has an interaction in the snapshot to learn from: those of ``valid`` (which
+        are the test's and some more) in "train", those of ``test`` in "fit". Raises UsageError for
+        another split, DataError where none are held out.
+        """
+        self._check_split(split)
+        if self.cold_side is None:
+            raise DataError(
+                "no items or users are held out in this data set",
+                expected="a data set made with --split cold-items or cold-users",
+                where=str(self.path),
+            )
+        return self.splits[f"{split}_cold"]
+
+    @property
     def item_ids(self) -> pa.Array:
         """string [I], by node number."""
         return self.items["id"].combine_chunks()
@@ -156,7 +194,8 @@ class Dataset:
     def snapshot(self, stage: str) -> Snapshot:
         """What may be learnt from: ``train``: without the validation part; ``fit``: all.
 
-        Made once. Raises UsageError for another stage.
+        Interactions of nodes held out for validation are in ``fit`` alone. Made once. Raises
+        UsageError for another stage.
         """
         if stage == "train":
             return self._train
@@ -166,22 +205,44 @@ class Dataset:
 
     @cached_property
     def _train(self) -> Snapshot:
-        if self.valid_cut is not None:
-            return self.as_of(self.valid_cut)
-        return self._snapshot(np.flatnonzero(~self.interactions.valid), None)
+        side, events = self.cold_side, self.interactions
+        early, hidden = ~events.valid, np.zeros(len(events), bool)
+        item, text = self._about(~self.cold_posts.valid)
+        if side is not None:
+            hidden = early & self.cold("valid")[getattr(events, side)]
+        own = events.text
+        if side == "item":
+            # a post about a hidden item tells of it wherever else its writer posted it
+            posts = pair_keys(events.user, own, len(self.vectors))
+            told = early & (own >= 0)
+            shared = told & np.isin(posts, posts[told & hidden])
+            item = np.concatenate([item, events.item[shared]])
+            text = np.concatenate([text, own[shared]])
+            own = np.where(shared, np.int32(-1), own)
+        rows = np.flatnonzero(early & ~hidden)
+        return self._snapshot(rows, self.valid_cut, (item, text), own)
 
     @cached_property
     def _fit(self) -> Snapshot:
-        return self._snapshot(slice(None), self.cut)
+        return self._snapshot(
+            slice(None), self.cut, self._about(slice(None)), self.interactions.text
+        )
+
+    def _about(self, rows: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return self.cold_posts.item[rows], self.cold_posts.text[rows]
 
     def as_of(self, time: int) -> Snapshot:
         """The world just before ``time`` (seconds since 1970 UTC), made anew at each call.
 
+        Nodes held out for the test have no interactions in it; those held out for validation do.
         Raises DataError where the split is not by date, or ``time`` is after the cut.
         """
         times = self._times("as_of")
         self._refuse_late(time)
-        return self._snapshot(slice(0, int(np.searchsorted(times, time))), time)
+        posts = self.cold_posts
+        early = np.ones(len(posts.item), bool) if posts.time is None else posts.time < time
+        rows = slice(0, int(np.searchsorted(times, time)))
+        return self._snapshot(rows, time, self._about(early), self.interactions.text)
 
     def window(self, start: int, end: int) -> Pairs:
         """The pairs first seen in [start, end), in seconds since 1970 UTC: not held before.
@@ -214,9 +275,16 @@ class Dataset:
                 where=str(self.path),
             )
 
-    def _snapshot(self, rows: slice | np.ndarray, time: int | None) -> Snapshot:
+    def _snapshot(
+        self,
+        rows: slice | np.ndarray,
+        time: int | None,
+        about: tuple[np.ndarray, np.ndarray],
+        text: np.ndarray,
+    ) -> Snapshot:
+        """Of the interactions ``rows`` with their ``text``, and of texts ``about`` items alone."""
         events = self.interactions
-        user, item, text = events.user[rows], events.item[rows], events.text[rows]
+        user, item, text = events.user[rows], events.item[rows], text[rows]
         keys = pair_keys(user, item, self.n_items)
         order = np.argsort(keys, kind="stable")
         ordered = keys[order]
@@ -245,6 +313,7 @@ class Dataset:
                 text,
                 self.user_profiles.text_at(users),
                 self.item_profiles.text_at(items),
+                *about,
             ),
         )
 
@@ -375,6 +444,12 @@ def load_dataset(path: str | Path, verify: bool = True) -> Dataset:
             events["text"],
             events["valid"],
         ),
+        cold_posts=ItemPosts(
+            events.get("post_item", np.zeros(0, np.int32)),
+            events.get("post_text", np.zeros(0, np.int32)),
+            events.get("post_time"),
+            events.get("post_valid", np.zeros(0, bool)),
+        ),
         ties=Ties(
             tuple(manifest["ties"]),
             ties["source"],
@@ -487,6 +562,15 @@ def _check_arrays(
     if "weight" in events:
         check.shape(events, "weight", np.float32, n_events)
 
+    cold_side = manifest["split"].get("cold_side")
+    if cold_side == "item":
+        n_posts = len(events.get("post_item", ()))
+        check.index(events, "post_item", np.int32, n_posts, 0, items)
+        check.index(events, "post_text", np.int32, n_posts, 0, texts)
+        check.shape(events, "post_valid", np.bool_, n_posts)
+        if manifest["split"]["cut"] is not None or "post_time" in events:
+            check.ascending(events, "post_time", n_posts, manifest["split"]["cut"])
+
     ties = groups[layout.TIES]
     n_ties = sum(manifest["counts"]["ties"].values())
     check.index(ties, "source", np.int32, n_ties, 0, users)
@@ -513,6 +597,9 @@ def _check_arrays(
         check.index(targets, f"{split}_user", np.int32, pairs, 0, users)
         check.index(targets, f"{split}_item", np.int32, pairs, 0, items)
         check.shape(targets, f"{split}_candidates", np.bool_, items)
+        if cold_side is not None:
+            nodes = items if cold_side == "item" else users
+            check.shape(targets, f"{split}_cold", np.bool_, nodes)
     if check.problems:
         raise _unlike(path, "; ".join(check.problems[:5]))
 

@@ -1,6 +1,6 @@
 """How good a ranking is: metrics over every candidate, with intervals and paired tests."""
 
-from finrec_dgl.evaluation.evaluate import Evaluation, evaluate
+from finrec_dgl.evaluation.evaluate import Evaluation, evaluate, evaluate_groups
 from finrec_dgl.evaluation.metrics import METRICS, ranking_metrics
 from finrec_dgl.evaluation.ranking import UNRANKED, Ranking, Scorer, rank_targets
 from finrec_dgl.evaluation.significance import Comparison, compare, holm
@@ -14,6 +14,7 @@ __all__ = [
     "Scorer",
     "compare",
     "evaluate",
+    "evaluate_groups",
     "holm",
     "rank_targets",
     "ranking_metrics",

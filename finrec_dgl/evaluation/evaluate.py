@@ -8,16 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from finrec_dgl.base.config import choice
 from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.evaluation.metrics import check_cutoffs, ranking_metrics
-from finrec_dgl.evaluation.ranking import Scorer, rank_targets
+from finrec_dgl.evaluation.ranking import Ranking, Scorer, rank_among
 
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Dataset
 
 # the split -> what its scorer may have been fitted on, so what a user already holds
 BASE_STAGE = {"valid": "train", "test": "fit"}
+GROUPS = ("all", "warm", "cold")
 Z95 = 1.959963984540054  # the 97.5% point of the standard normal distribution
 
 
@@ -92,6 +94,7 @@ def evaluate(
     split: str = "test",
     *,
     k: Sequence[int] = (10,),
+    group: str = "all",
     batch: int | None = None,
     progress: Progress = SILENT,
 ) -> Evaluation:
@@ -100,30 +103,89 @@ def evaluate(
     Full ranking, never sampled: the candidates of the split less the pairs that the user holds in
     the snapshot the scorer may know ("train" for "valid", "fit" for "test"), ties broken by item
     index. ``k``: cutoffs of hit, precision, recall and ndcg; mrr is over the whole ranking.
+    ``group``: ``warm`` or ``cold`` of a dataset that holds nodes out (``Dataset.cold``): candidates
+    and targets are then the items of the group alone, or, where users are held out, users are.
     ``batch``: users a call to the scorer; None: as many as fit ``ranking.MEMORY``.
 
-    Raises UsageError for an unknown split or a cutoff below 1, DataError where the split has no
-    targets, TrainingError where the scorer gives scores that are not finite or of another shape.
+    Raises UsageError for an unknown split or group or a cutoff below 1, DataError where there are
+    no targets or ``group`` asks for held-out nodes where there are none, TrainingError where the
+    scorer gives scores that are not finite or of another shape.
     """
+    return _measure(scorer, dataset, split, (group,), k, batch, progress)[group]
+
+
+def evaluate_groups(
+    scorer: Scorer,
+    dataset: Dataset,
+    split: str = "test",
+    *,
+    k: Sequence[int] = (10,),
+    batch: int | None = None,
+    progress: Progress = SILENT,
+) -> dict[str, Evaluation]:
+    """``evaluate`` for every group that has targets, ``all`` first; scores are asked for once.
+
+    A dataset that holds no nodes out has the group ``all`` alone. Raises as ``evaluate`` does.
+    """
+    groups = GROUPS if dataset.cold_side is not None else GROUPS[:1]
+    return _measure(scorer, dataset, split, groups, k, batch, progress)
+
+
+def _measure(
+    scorer: Scorer,
+    dataset: Dataset,
+    split: str,
+    groups: Sequence[str],
+    k: Sequence[int],
+    batch: int | None,
+    progress: Progress,
+) -> dict[str, Evaluation]:
+    """The evaluation of each of ``groups`` that has targets; raises where none has."""
     if split not in BASE_STAGE:
         raise UsageError(f"the split is '{split}'", expected=" or ".join(BASE_STAGE))
     cutoffs = check_cutoffs(k)
     targets = dataset.targets(split)
-    if len(targets.user) == 0:
+    parts = {name: _group(dataset, split, name) for name in groups}
+    parts = {name: part for name, part in parts.items() if part[1].any()}
+    if not parts:
+        which = "targets" if "all" in groups else f"{groups[0]} targets"
         raise DataError(
-            f"the {split} split has no targets: there is nothing to measure",
+            f"the {split} split has no {which}: there is nothing to measure",
             expected="at least one user with a new interaction in it",
             mend="choose another cut when the dataset is made",
         )
-    held = dataset.snapshot(BASE_STAGE[split]).pairs
-    ranking = rank_targets(
-        scorer, targets, held, dataset.candidates(split), batch=batch, progress=progress
+    rankings = rank_among(
+        scorer,
+        targets,
+        dataset.snapshot(BASE_STAGE[split]).pairs,
+        np.stack([items for items, _ in parts.values()]),
+        batch=batch,
+        progress=progress,
     )
-    return Evaluation(
-        split=split,
-        k=cutoffs,
-        users=ranking.users,
-        per_user=ranking_metrics(ranking.ranks, ranking.owner, len(ranking.users), cutoffs),
-        targets=len(ranking.ranks),
-        unreachable=ranking.unreachable,
-    )
+    found = {}
+    for (name, (_, asked)), ranking in zip(parts.items(), rankings, strict=True):
+        users, owner = np.unique(ranking.owner[asked], return_inverse=True)
+        kept = Ranking(ranking.users[users], owner, ranking.ranks[asked])
+        found[name] = Evaluation(
+            split=split,
+            k=cutoffs,
+            users=kept.users,
+            per_user=ranking_metrics(kept.ranks, kept.owner, len(users), cutoffs),
+            targets=len(kept.ranks),
+            unreachable=kept.unreachable,
+        )
+    return found
+
+
+def _group(dataset: Dataset, split: str, group: str) -> tuple[np.ndarray, np.ndarray]:
+    """The candidates of ``group``, bool [I], and which targets are its, bool [T]."""
+    candidates, targets = dataset.candidates(split), dataset.targets(split)
+    if group == "all":
+        return candidates, np.ones(len(targets), bool)
+    problems = choice("group", group, GROUPS)
+    if problems:
+        raise UsageError(problems[0])
+    inside = dataset.cold(split) == (group == "cold")
+    if dataset.cold_side == "user":
+        return candidates, inside[targets.user]
+    return candidates & inside, inside[targets.item]

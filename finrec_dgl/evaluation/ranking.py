@@ -68,19 +68,39 @@ def rank_targets(
     anything but finite numbers at a candidate; DataError where an index is out of range.
     """
     candidates = np.asarray(candidates)
-    n_items = len(candidates)
     if candidates.dtype != np.bool_ or candidates.ndim != 1:
         raise UsageError(
             f"candidates are {candidates.dtype} {candidates.shape}", expected="bool [n_items]"
         )
+    return rank_among(
+        scorer, targets, held, candidates[None], batch=batch, memory=memory, progress=progress
+    )[0]
+
+
+def rank_among(
+    scorer: Scorer,
+    targets: Pairs,
+    held: Pairs,
+    candidates: np.ndarray,
+    *,
+    batch: int | None = None,
+    memory: int = MEMORY,
+    progress: Progress = SILENT,
+) -> list[Ranking]:
+    """``rank_targets`` among each of several sets of candidates, bool [sets, n_items].
+
+    Scores are asked for once; they must be finite at the candidates of any set.
+    """
+    n_items = candidates.shape[1]
     _check_items(targets, n_items, "target")
     _check_items(held, n_items, "held")
     if batch is not None and batch < 1:
         raise UsageError(f"batch is {batch}", expected="a whole number of at least 1")
 
     users, owner = np.unique(targets.user, return_inverse=True)
-    ranks = np.full(len(owner), UNRANKED, dtype=np.int64)
-    columns = np.flatnonzero(candidates)
+    ranks = np.full((len(candidates), len(owner)), UNRANKED, dtype=np.int64)
+    columns = np.flatnonzero(candidates.any(axis=0))
+    inside = candidates[:, columns]
     column_of = np.full(n_items, -1, dtype=np.int64)
     column_of[columns] = np.arange(len(columns))
     rows = batch or max(1, memory // max(1, 4 * (n_items + len(columns))))
@@ -94,9 +114,11 @@ def rank_targets(
                 scores[row, taken[taken >= 0]] = -np.inf
             for row, pair in _ranges(targets.user, chunk):
                 columns_here = column_of[targets.item[pair]]
-                ranks[pair] = _ranks_in_row(scores[row], columns_here)
+                for one, among in enumerate(inside):
+                    kept = scores[row] if among.all() else np.where(among, scores[row], -np.inf)
+                    ranks[one, pair] = _ranks_in_row(kept, columns_here)
             task.advance(len(chunk))
-    return Ranking(users.astype(np.int32), owner.astype(np.int64), ranks)
+    return [Ranking(users.astype(np.int32), owner.astype(np.int64), one) for one in ranks]
 
 
 def _candidate_scores(

@@ -56,7 +56,8 @@ class DerivedRecommender(nn.Module):
       alike u and v are in what they hold, in text and by ties, and kappa fades with the age of the
       interaction;
     - Stream Two, graph convolution: linear filters between products of what u holds, faded by age;
-    - how popularity moved; how near the products' texts are to the user's and to those held;
+    - how popularity moved; how near a product's text is to those held, its profile and what was
+      posted about it to the user's;
     - pseudo-labels: sum over classes of y_i and the mean y of what u holds, y = sigmoid(W e).
     x_u are ``COVARIATES``. n_i is how many hold i, and k is learned: a product that few hold is
     known by its text. s_text takes s_graph's row of the user over to products with like text, by
@@ -108,7 +109,7 @@ class DerivedRecommender(nn.Module):
         return (*names, *(f"peers {head}" for head in range(self.heads)))
 
     def _text_channels(self) -> list[str]:
-        return ["text held", "text user"] if self.has_text else []
+        return ["text held", "text profile", "text posts"] if self.has_text else []
 
     @torch.no_grad()
     def _start(self) -> None:

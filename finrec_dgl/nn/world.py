@@ -172,8 +172,8 @@ class World:
 
     @cached_property
     def description(self) -> np.ndarray:
-        """float32 [I, d']: all that is told of a product, rows of length 1 or 0."""
-        return _unit(self.snapshot.item_text)
+        """float32 [I, 2d]: a product's profile beside what was posted about it, length 1 or 0."""
+        return _unit(np.concatenate(self._item_texts, axis=1))
 
     @cached_property
     def described(self) -> Tensor:
@@ -181,17 +181,25 @@ class World:
         return torch.from_numpy(_there(self.description))
 
     def told(self, rows: Receivers) -> list[np.ndarray]:
-        """How near each product's text is to those a user holds, and to the user's, [B, I] each.
+        """How near a product is to those a user holds, and its profile and posts to the user's text.
 
-        exp(sharpness * cosine), summed over what is held; 0 where either has no text.
+        exp(sharpness * cosine) [B, I] each, the first summed over what is held; 0 where either has
+        no text.
         """
         sharp = self.config.text_sharpness
         near = np.exp(sharp * (self.description @ self.description.T - 1))
         near *= np.outer(self.described, self.described)
         np.fill_diagonal(near, 0.0)
-        own = np.exp(sharp * (rows.text @ self.snapshot.item_text.T - 1))
-        own *= np.outer(_there(rows.text), _there(self.snapshot.item_text))
-        return [rows.held @ near, own]
+        return [rows.held @ near, *(self._near_users(rows, one) for one in self._item_texts)]
+
+    @property
+    def _item_texts(self) -> tuple[np.ndarray, np.ndarray]:
+        return self.snapshot.item_text, self.snapshot.item_posts
+
+    def _near_users(self, rows: Receivers, text: np.ndarray) -> np.ndarray:
+        near: np.ndarray = np.exp(self.config.text_sharpness * (rows.text @ text.T - 1))
+        near *= np.outer(_there(rows.text), _there(text))
+        return near
 
     @cached_property
     def text_maps(self) -> tuple[Tensor, tuple[Tensor, Tensor]]:

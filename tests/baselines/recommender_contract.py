@@ -24,6 +24,7 @@ class GivenTexts:
 
     user_text: np.ndarray
     item_text: np.ndarray
+    item_posts: np.ndarray
 
     def users(self) -> tuple[np.ndarray, np.ndarray]:
         return self.user_text, self.user_text.any(axis=1).astype(np.int8)
@@ -31,11 +32,16 @@ class GivenTexts:
     def items(self) -> np.ndarray:
         return self.item_text
 
+    def posts(self) -> np.ndarray:
+        return self.item_posts
 
-def snapshot_of(mask: np.ndarray, last=None, item_text=None, user_text=None) -> Snapshot:
+
+def snapshot_of(
+    mask: np.ndarray, last=None, item_text=None, user_text=None, item_posts=None
+) -> Snapshot:
     """A snapshot that holds the pairs of ``mask`` bool [users, items]; times 0 to 9 days back.
 
-    Without texts given, the items' vectors are random and the users' zero.
+    Without texts given, the items' vectors are random, the users' and those of posts zero.
     """
     n_users, n_items = mask.shape
     pairs = pairs_of(mask)
@@ -45,6 +51,8 @@ def snapshot_of(mask: np.ndarray, last=None, item_text=None, user_text=None) -> 
         item_text = unit(np.random.default_rng(9).normal(size=(n_items, 8)))
     if user_text is None:
         user_text = np.zeros((n_users, item_text.shape[1]), np.float32)
+    if item_posts is None:
+        item_posts = np.zeros_like(item_text)
     return Snapshot(
         n_users=n_users,
         n_items=n_items,
@@ -55,7 +63,7 @@ def snapshot_of(mask: np.ndarray, last=None, item_text=None, user_text=None) -> 
         ties={},
         item_categories={},
         user_categories={},
-        texts=GivenTexts(user_text, item_text),
+        texts=GivenTexts(user_text, item_text, item_posts),
     )
 
 
@@ -111,7 +119,7 @@ def chance(snapshot: Snapshot, targets: Pairs) -> np.ndarray:
 def arrays(snapshot: Snapshot) -> list[np.ndarray]:
     """All that a recommender may read, the shared matrix included."""
     pairs, matrix = snapshot.pairs, snapshot.matrix()
-    texts = [snapshot.user_text, snapshot.item_text]
+    texts = [snapshot.user_text, snapshot.item_text, snapshot.item_posts]
     held = [matrix.data, matrix.indices, matrix.indptr]
     return [pairs.user, pairs.item, snapshot.count, snapshot.last, *texts, *held]
 

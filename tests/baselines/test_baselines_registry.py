@@ -72,6 +72,17 @@ def test_chooses_by_validation_and_refits_on_everything_before_the_cut():
     assert np.array_equal(tuned.recommender.score(users), refitted.score(users))
 
 
+def test_can_choose_for_held_out_items_alone():
+    """Catches a group that does not arrive at the evaluation."""
+    dataset = FakeDataset()
+    cold = np.arange(dataset.train.n_items) % 3 == 0
+    dataset.cold_side, dataset.cold = "item", lambda split: cold
+    tuned = tune("popularity-recent", dataset, group="cold")
+    scorer = Popularity(**tuned.chosen.options).fit(dataset.train)
+    of_cold = evaluate(scorer, dataset, "valid", group="cold").metrics["ndcg@10"]
+    assert tuned.chosen.ndcg == of_cold != evaluate(scorer, dataset, "valid").metrics["ndcg@10"]
+
+
 def test_never_looks_at_the_test_split():
     """Would catch tuning on test."""
     dataset = FakeDataset()

@@ -306,6 +306,16 @@ CATALOGUE = (
     Bad(
         "share too large", f"{PREPROCESS} --split random --valid-share 1.5", ("valid_share is 1.5",)
     ),
+    Bad(
+        "cold share too large",
+        f"{PREPROCESS} --split cold-items --cold-share 1.5",
+        ("cold_share is 1.5",),
+    ),
+    Bad(
+        "cold share too small",
+        f"{PREPROCESS} --split cold-users --cold-share 0.001",
+        ("24 users", "too few to hold out a share of 0.001"),
+    ),
     Bad("core empties all", f"{PREPROCESS} --k-core 1000", ("core",)),
     Bad("core negative", f"{PREPROCESS} --k-core -1", ("k_core",)),
     Bad("user ids how", f"{PREPROCESS} --user-ids hash", ("did you mean 'hashed'",)),

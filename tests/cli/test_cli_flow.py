@@ -72,12 +72,36 @@ def test_neighbour_sampling_is_a_matter_of_options(place, finrec, tmp_path):
     assert (config["sampler"], config["fanout"], config["batch_size"]) == ("neighbor", [3, 3], 16)
 
 
+@pytest.mark.parametrize("side", ["item", "user"])
+def test_new_ones_are_held_out_and_measured_apart(place, finrec, tmp_path, side):
+    """Catches a share or a seed that does not arrive, and groups that are not told."""
+    data, run = tmp_path / "data", tmp_path / "run"
+    command = ["preprocess", place / "source", data, "--encoder", "none", "--json", "--quiet"]
+    hold_out = ["--split", f"cold-{side}s", "--cold-share", "0.3", "--seed", "1"]
+    said = finrec(*command, *hold_out, "--cut", "2024-03-01", "--valid-cut", "2024-02-10")
+    assert said.code == 0, said.err
+    count = round(0.3 * (ITEMS if side == "item" else USERS))
+    assert said.document["held out"]["as the test begins"] == count
+    assert said.document["held out"]["side"] == side
+    assert finrec("train", data, run, "--quiet", *SMALL).code == 0
+    said = finrec("evaluate", run, "--json")
+    assert said.code == 0, said.err
+    groups = said.document["groups"]
+    assert list(groups) == ["all", "warm", "cold"]
+    assert groups["all"]["metrics"] == said.document["metrics"]
+    assert groups["warm"]["targets"] + groups["cold"]["targets"] == groups["all"]["targets"]
+    told = finrec("evaluate", run).out
+    for name in groups:
+        assert re.search(rf"^ *{name} +\d+ +\d+ +[01]\.\d{{4}}", told, re.M)
+
+
 def test_evaluate_measures_at_every_cutoff(place, finrec):
     """Catches a cutoff that is lost, given either way."""
     said = finrec("evaluate", place / "run", "--k", "1,3", "--k", "5", "--json")
     assert said.code == 0, said.err
     assert said.document["k"] == [1, 3, 5]
     assert {"hit@1", "ndcg@3", "recall@5", "mrr"} <= set(said.document["metrics"])
+    assert "groups" not in said.document
     told = finrec("evaluate", place / "run", "--split", "valid").out
     assert re.search(r"ndcg@10 +0\.\d{4} +\[0\.\d{4}, [01]\.\d{4}\]", told)
 

@@ -53,6 +53,26 @@ def test_fartrans_split_020(tmp_path, real_data):
     assert not held & named_pairs(dataset, dataset.targets("test"))
 
 
+def test_fartrans_split_040_of_new_products(tmp_path, real_data):
+    """Catches held-out products with a past, and a given test that is not asked whole."""
+    source = folder(real_data, "fartrans")
+    split = SplitOptions(
+        kind="cold-items", split_file=str(source / "splits" / "040.json.gz"), cold_share=0.2
+    )
+    dataset = preprocess(source, tmp_path / "out", PreprocessOptions(split=split, encoder=NO_TEXT))
+    found = describe(dataset)
+    assert found["held out"] == {
+        "side": "item",
+        "as validation begins": 99,
+        "as the test begins": 56,
+    }
+    assert found["dropped"]["interactions: of held-out items"] == 12_266
+    assert (found["test"]["users"], found["test"]["targets"]) == (2_294, 5_395)
+    cold = dataset.cold("test")
+    assert cold[dataset.targets("test").item].sum() == 731
+    assert not cold[dataset.interactions.item].any()
+
+
 def test_gowalla_keeps_its_split(tmp_path, real_data):
     """Catches training pairs lost or test pairs learnt from in the split of the literature."""
     dataset = preprocess(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from finrec_dgl.base.errors import DataError
 from finrec_dgl.dataset.snapshot import Pairs
 
 
@@ -35,9 +36,13 @@ class FakeSnapshot:
 
 
 class FakeDataset:
-    """One base and one target mask a split; every item a candidate unless told."""
+    """One base and one target mask a split; every item a candidate unless told.
 
-    def __init__(self, base, targets, candidates=None) -> None:
+    ``cold``: the side that has held-out nodes and their mask, the same for both splits.
+    """
+
+    def __init__(self, base, targets, candidates=None, cold=(None, None)) -> None:
+        self.cold_side, self._cold = cold
         self._base = {"train": base["valid"], "fit": base["test"]}
         self._targets = targets
         self._candidates = candidates
@@ -53,6 +58,11 @@ class FakeDataset:
         if self._candidates is None:
             return np.ones(self.n_items, dtype=bool)
         return self._candidates[split]
+
+    def cold(self, split: str) -> np.ndarray:
+        if self.cold_side is None:
+            raise DataError("no items or users are held out in this data set")
+        return self._cold
 
 
 def brute_order(scores: np.ndarray, allowed: np.ndarray) -> list[int]:
