@@ -157,20 +157,20 @@ class Snapshot:
         return self._graph
 
 
-def without_items(snapshot: Snapshot, hidden: np.ndarray) -> Snapshot:
-    """``snapshot`` in which nobody has taken up the items ``hidden`` (bool [I]) yet.
+def without_nodes(snapshot: Snapshot, side: str, hidden: np.ndarray) -> Snapshot:
+    """``snapshot`` in which the nodes ``hidden`` (bool [nodes of ``side``]) have no past.
 
-    Their interactions are gone, and what users wrote about them is gone from the users' texts; what
-    describes the items themselves stays.
+    Their interactions are gone, and what was written with them is gone from the users' texts. What
+    was written about a hidden item goes on describing it; of a hidden user nothing is left.
     """
-    kept = ~hidden[snapshot.pairs.item]
+    kept = ~hidden[getattr(snapshot.pairs, side)]
     texts = snapshot.texts
     return replace(
         snapshot,
         pairs=Pairs(snapshot.pairs.user[kept], snapshot.pairs.item[kept]),
         count=snapshot.count[kept],
         last=None if snapshot.last is None else snapshot.last[kept],
-        texts=texts.without_items(hidden) if isinstance(texts, StoredTexts) else texts,
+        texts=texts.without_nodes(side, hidden) if isinstance(texts, StoredTexts) else texts,
     )
 
 
@@ -244,13 +244,19 @@ class StoredTexts:
         source[silent[vectors[silent].any(axis=1)]] = FROM_PROFILE
         return vectors, source
 
-    def without_items(self, hidden: np.ndarray) -> StoredTexts:
-        """The same where what was written about the items ``hidden`` (bool [I]) is nobody's.
+    def without_nodes(self, side: str, hidden: np.ndarray) -> StoredTexts:
+        """The same without what was written by, or about, the nodes ``hidden`` of ``side``.
 
-        It goes on describing the items. So does a text that its writer posted about another too.
+        A text about a hidden item is nobody's, wherever else its writer posted it, and goes on
+        describing the items. A hidden user wrote nothing.
         """
-        keys = self.post_user.astype(np.int64) * (len(self.vectors) + 1) + self.post_text + 1
-        gone = (self.post_text >= 0) & np.isin(keys, keys[hidden[self.post_item]])
+        if side == "user":
+            return replace(
+                self, post_text=np.where(hidden[self.post_user], np.int32(-1), self.post_text)
+            )
+        keys = pair_keys(self.post_user, self.post_text, len(self.vectors))
+        told = self.post_text >= 0
+        gone = told & np.isin(keys, keys[told & hidden[self.post_item]])
         return replace(
             self,
             post_text=np.where(gone, np.int32(-1), self.post_text),

@@ -25,6 +25,7 @@ from finrec_dgl.dataset.snapshot import (
     StoredTexts,
     pair_keys,
     pairs_of_keys,
+    without_nodes,
 )
 from finrec_dgl.dataset.splits import iso
 from finrec_dgl.tables.dates import parse_date
@@ -205,22 +206,12 @@ class Dataset:
 
     @cached_property
     def _train(self) -> Snapshot:
-        side, events = self.cold_side, self.interactions
-        early, hidden = ~events.valid, np.zeros(len(events), bool)
-        item, text = self._about(~self.cold_posts.valid)
-        if side is not None:
-            hidden = early & self.cold("valid")[getattr(events, side)]
-        own = events.text
-        if side == "item":
-            # a post about a hidden item tells of it wherever else its writer posted it
-            posts = pair_keys(events.user, own, len(self.vectors))
-            told = early & (own >= 0)
-            shared = told & np.isin(posts, posts[told & hidden])
-            item = np.concatenate([item, events.item[shared]])
-            text = np.concatenate([text, own[shared]])
-            own = np.where(shared, np.int32(-1), own)
-        rows = np.flatnonzero(early & ~hidden)
-        return self._snapshot(rows, self.valid_cut, (item, text), own)
+        about = self._about(~self.cold_posts.valid)
+        rows = np.flatnonzero(~self.interactions.valid)
+        every = self._snapshot(rows, self.valid_cut, about, self.interactions.text)
+        if self.cold_side is None:
+            return every
+        return without_nodes(every, self.cold_side, self.cold("valid"))
 
     @cached_property
     def _fit(self) -> Snapshot:

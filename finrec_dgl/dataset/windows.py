@@ -8,7 +8,7 @@ import numpy as np
 
 from finrec_dgl.base.config import refuse
 from finrec_dgl.base.errors import DataError
-from finrec_dgl.dataset.snapshot import Pairs, Snapshot
+from finrec_dgl.dataset.snapshot import Pairs, Snapshot, without_nodes
 from finrec_dgl.dataset.store import Dataset
 
 DAY = 86_400
@@ -49,21 +49,20 @@ def horizon(dataset: Dataset) -> int:
 
 
 def starts(
-    dataset: Dataset, stage: str, count: int, step: float = 0.0, warm_up: float = 0.0
+    dataset: Dataset, end: int, count: int, step: float = 0.0, warm_up: float = 0.0
 ) -> list[int]:
-    """At most ``count`` starts of windows, latest first, in seconds since 1970 UTC.
+    """At most ``count`` starts of windows before ``end``, latest first, in seconds since 1970 UTC.
 
-    They lie ``step`` days apart before the stage's end (``train``: where validation begins,
-    ``fit``: the cut), and at least ``warm_up`` days after the first interaction; a step of 0 is the
-    larger of a sixth of the horizon and what spreads ``count`` windows over the time there is. Each
-    is moved on to the next time at which something happened, so that where times are known only
-    to a period, a window begins with one. Raises ConfigError for values out of range.
+    They lie ``step`` days apart, and at least ``warm_up`` days after the first interaction; a step
+    of 0 is the larger of a sixth of the horizon and what spreads ``count`` windows over the time
+    there is. Each is moved on to the next day on which something happened, so that where times are
+    known only to a period, a window begins with one. Raises ConfigError for values out of range.
     """
     problems = [] if count >= 1 else [f"count is {count}, expected at least 1"]
     for name, value in (("step", step), ("warm_up", warm_up)):
         problems += [] if value >= 0 else [f"{name} is {value}, expected at least 0"]
     refuse(problems, where="windows")
-    length, end = horizon(dataset), stage_end(dataset, stage)
+    length = horizon(dataset)
     days = np.unique(_times(dataset) // DAY) * DAY
     first = int(days[0] + warm_up * DAY) if len(days) else end
     apart = step * DAY or max(length / 6, (end - first) / (count + 1))
@@ -80,11 +79,17 @@ def window(dataset: Dataset, start: int, end: int, candidates: np.ndarray) -> Wi
     """The window [``start``, ``end``) with the targets that the test would have there.
 
     A user counts who held something before, where the data set is of a k-core or a given split,
-    and else any. Raises DataError where it reaches over the cut.
+    and else any. Before validation, what is held out for it has no past. Raises DataError where the
+    window reaches over the cut.
     """
     snapshot = dataset.as_of(start)
     new = dataset.window(start, end)
     kept = candidates[new.item]
+    side = dataset.cold_side
+    if side is not None and dataset.valid_cut is not None and end <= dataset.valid_cut:
+        hidden = dataset.cold("valid")
+        snapshot = without_nodes(snapshot, side, hidden)
+        kept &= ~hidden[getattr(new, side)]
     if _needs_history(dataset):
         kept &= np.bincount(snapshot.pairs.user, minlength=dataset.n_users)[new.user] > 0
     targets = Pairs(new.user[kept], new.item[kept])
@@ -92,27 +97,29 @@ def window(dataset: Dataset, start: int, end: int, candidates: np.ndarray) -> Wi
 
 
 def windows(
-    dataset: Dataset, stage: str, count: int, step: float = 0.0, warm_up: float = 0.0
+    dataset: Dataset, end: int, count: int, step: float = 0.0, warm_up: float = 0.0
 ) -> list[Window]:
-    """The windows of ``starts``, each as long as the horizon but never over the stage's end.
+    """The windows of ``starts``, each as long as the horizon but never over ``end``.
 
-    Those with fewer than ``FEWEST_USERS`` users to predict are left out. Nothing that is dated
-    after the stage's end is in any of them. Raises DataError where the split is not by date.
+    Those with fewer than ``FEWEST_USERS`` users to predict are left out. Nothing that is dated from
+    ``end`` on is in any of them. Raises DataError where the split is not by date, or ``end`` is
+    after the cut.
     """
-    end, length = stage_end(dataset, stage), horizon(dataset)
-    candidates = dataset.candidates("valid" if stage == "train" else "test")
+    length = horizon(dataset)
+    early = dataset.valid_cut is not None and end <= dataset.valid_cut
+    candidates = dataset.candidates("valid" if early else "test")
     found = (
         window(dataset, start, min(start + length, end), candidates)
-        for start in starts(dataset, stage, count, step, warm_up)
+        for start in starts(dataset, end, count, step, warm_up)
     )
     return [one for one in found if len(np.unique(one.targets.user)) >= FEWEST_USERS]
 
 
 def validation_windows(dataset: Dataset, count: int) -> list[Window]:
-    """What models are tuned on: the validation part, and ``count`` - 1 windows before it.
+    """What models are tuned on: the validation part, and at most ``count`` - 1 windows before it.
 
-    The earlier ones begin half a horizon before each other. Where the split is not by date there
-    is the validation part alone.
+    The earlier ones begin half a horizon before each other, and end where validation begins. Where
+    the split is not by date there is the validation part alone.
     """
     valid = Window(
         dataset.valid_cut,
@@ -123,17 +130,8 @@ def validation_windows(dataset: Dataset, count: int) -> list[Window]:
     )
     if count <= 1 or dataset.valid_cut is None:
         return [valid]
-    earlier = windows(dataset, "train", count - 1, step=horizon(dataset) / DAY / 2)
-    return [valid, *earlier]
-
-
-def stage_end(dataset: Dataset, stage: str) -> int:
-    """Where the time to learn from ends: ``train``: validation's start; ``fit``: the cut."""
-    end = dataset.valid_cut if stage == "train" else dataset.cut
-    if end is None:
-        horizon(dataset)
-        raise DataError("the split has no date", where=str(dataset.path))
-    return end
+    step = horizon(dataset) / DAY / 2
+    return [valid, *windows(dataset, dataset.valid_cut, count - 1, step)]
 
 
 def _needs_history(dataset: Dataset) -> bool:

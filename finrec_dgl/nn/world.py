@@ -181,7 +181,7 @@ class World:
         return torch.from_numpy(_there(self.description))
 
     def told(self, rows: Receivers) -> list[np.ndarray]:
-        """How near a product is to those a user holds, and its profile and posts to the user's text.
+        """How near a product is to those a user holds, and its profile and posts to the user's.
 
         exp(sharpness * cosine) [B, I] each, the first summed over what is held; 0 where either has
         no text.

@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.dataset import Dataset, Snapshot
-from finrec_dgl.dataset.snapshot import without_items
-from finrec_dgl.dataset.windows import Window, windows
+from finrec_dgl.dataset.snapshot import without_nodes
+from finrec_dgl.dataset.windows import Window, horizon, windows
 from finrec_dgl.graph import NODE_TYPES, whole_graph
 from finrec_dgl.nn import (
     DerivedRecommender,
@@ -66,8 +66,8 @@ def episode_of(window: Window, snapshot: Snapshot, most_users: int, seed: int) -
     )
 
 
-def episodes(dataset: Dataset, stage: str, config: TrainConfig) -> list[Episode]:
-    """The episodes before the end of ``stage``, latest first.
+def episodes(dataset: Dataset, end: int, config: TrainConfig) -> list[Episode]:
+    """The episodes before ``end`` (seconds since 1970 UTC), latest first.
 
     With derived relations every other one knows a share of the products (``cold_share``) by their
     text only, so that the model learns what to make of new ones. Raises DataError where the split
@@ -76,12 +76,12 @@ def episodes(dataset: Dataset, stage: str, config: TrainConfig) -> list[Episode]
     found = []
     share = config.model.derived.cold_share if config.model.relations == "derived" else 0.0
     text = config.model.text and dataset.vectors.shape[1] > 0
-    every = windows(dataset, stage, config.windows, config.window_step, config.warm_up)
+    every = windows(dataset, end, config.windows, config.window_step, config.warm_up)
     for number, one in enumerate(every):
         snapshot = one.snapshot
         if share and text and number % 2:
             rng = np.random.default_rng((config.seed, number))
-            snapshot = without_items(snapshot, rng.random(snapshot.n_items) < share)
+            snapshot = without_nodes(snapshot, "item", rng.random(snapshot.n_items) < share)
         found.append(episode_of(one, snapshot, config.window_users, config.seed + number))
     if not found:
         raise DataError(
@@ -103,26 +103,28 @@ def listwise_loss(scores: Tensor, episode: Episode) -> Tensor:
 class Backtest:
     """The steps of an epoch: one episode each, in an order of its own.
 
-    ``targets``: of the pseudo-labels as of the end of ``stage``, which all episodes share, since
-    classes found anew at each date would not be the same ones.
+    ``snapshot``: the world as of the end of the time to learn from, by which the split is dated;
+    ``targets``: of the pseudo-labels in it, which all episodes share, since classes found anew at
+    each date would not be the same ones. Raises DataError where the split is not by date.
     """
 
     def __init__(
         self,
         model: HybridRecommender | DerivedRecommender,
         dataset: Dataset,
-        stage: str,
+        snapshot: Snapshot,
         config: TrainConfig,
         targets: PseudoTargets | None,
     ) -> None:
         self.model = model
         self.config = config
-        self.episodes = episodes(dataset, stage, config)
+        horizon(dataset)  # refuses a split that is not by date
+        self.episodes = episodes(dataset, int(snapshot.time or 0), config)
         self.scenes: list[_Derived | _Observed] = [
             _Derived(model, one) if isinstance(model, DerivedRecommender) else _Observed(model, one)
             for one in self.episodes
         ]
-        self.labels = _labels(dataset.snapshot(stage), targets) if targets else None
+        self.labels = _labels(snapshot, targets) if targets else None
 
     def epoch(self, epoch: int) -> Iterator[tuple[JointLoss, int]]:
         """The joint loss of each episode and how many targets it has."""

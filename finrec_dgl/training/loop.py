@@ -13,14 +13,12 @@ from torch import Tensor
 
 from finrec_dgl._version import __version__
 from finrec_dgl.base.config import to_mapping
-from finrec_dgl.base.errors import TrainingError, UsageError
+from finrec_dgl.base.errors import UsageError
 from finrec_dgl.base.files import check_writable_folder, read_json, write_atomically, write_json
 from finrec_dgl.base.progress import SILENT, Progress
-from finrec_dgl.dataset import Dataset, Snapshot
+from finrec_dgl.dataset import Dataset
 from finrec_dgl.evaluation import evaluate
 from finrec_dgl.graph.backend import describe_backend
-from finrec_dgl.nn import DerivedRecommender, PseudoTargets, pseudo_targets, start_of
-from finrec_dgl.training.backtest import Backtest
 from finrec_dgl.training.checkpoint import (
     load_weights,
     optimiser_tensors,
@@ -29,10 +27,8 @@ from finrec_dgl.training.checkpoint import (
     save_weights,
 )
 from finrec_dgl.training.config import TrainConfig
-from finrec_dgl.training.losses import finite
+from finrec_dgl.training.learner import Learner
 from finrec_dgl.training.metrics import MetricsLog
-from finrec_dgl.training.model import build_model, parameter_groups
-from finrec_dgl.training.reconstruction import Reconstruction
 from finrec_dgl.training.run import MARKER, Run, load_run
 from finrec_dgl.training.scoring import scorer_of
 
@@ -153,19 +149,8 @@ class _Phase:
         self.name = name
         self.run, self.config, self.dataset = trainer.run, trainer.config, trainer.dataset
         self.snapshot = self.dataset.snapshot(stage)
-        targets = _targets(self.config, self.dataset, self.snapshot)
-        classes = len(targets.classes) if targets else 0
-        self.model = build_model(self.config, self.dataset, classes)
-        given = (self.dataset, stage, self.config, targets)
-        if isinstance(self.model, DerivedRecommender):
-            self.objective: Backtest | Reconstruction = Backtest(self.model, *given)
-        elif self.config.loss == "backtest":
-            self.model.start_from(start_of(self.config.model, self.snapshot, self.config.seed))
-            self.objective = Backtest(self.model, *given)
-        else:
-            self.objective = Reconstruction(self.model, *given)
-        groups = parameter_groups(self.model, self.config.lr)
-        self.optimiser = torch.optim.Adam(groups, lr=self.config.lr)
+        self.learner = Learner(self.dataset, self.snapshot, self.config)
+        self.model, self.optimiser = self.learner.model, self.learner.optimiser
         self.state: dict[str, Any] = {"epoch": 0}
         self.sums: dict[str, Tensor] = {}
         self._restore()
@@ -175,34 +160,7 @@ class _Phase:
         """One pass over the interactions; the means of the loss's terms, and the speed."""
         # all randomness follows from seed, phase and epoch: nothing else needs to be kept
         torch.manual_seed(hash((self.config.seed, self.name == "refit", epoch)) % 2**31)
-        self.model.train()
-        started = time.perf_counter()
-        sums = torch.zeros(4, dtype=torch.float64)
-        seen = 0
-        for loss, size in self.objective.epoch(epoch):
-            if not finite(loss.total):
-                raise TrainingError(
-                    f"the loss is no longer a finite number in epoch {epoch}",
-                    expected="a loss that falls",
-                    where=str(self.run),
-                    mend="try a smaller lr or clip; --resume starts at the last whole epoch",
-                )
-            self.optimiser.zero_grad()
-            loss.total.backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-            self.optimiser.step()
-            terms = torch.stack([loss.total.detach(), loss.rec, loss.pseudo, loss.reg])
-            sums += terms.double() * size
-            seen += size
-        seconds = time.perf_counter() - started
-        total, rec, pseudo, reg = (sums / max(seen, 1)).tolist()
-        return {
-            "loss": total,
-            "rec": rec,
-            "pseudo": pseudo,
-            "reg": reg,
-            "interactions_per_second": seen / max(seconds, 1e-9),
-        }
+        return self.learner.epoch(epoch, where=str(self.run))
 
     def judge(self, epoch: int, terms: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Validation NDCG@10; the weights are kept where it is the best so far."""
@@ -224,7 +182,7 @@ class _Phase:
     def take_mean(self) -> None:
         """Put the mean of the weights that were counted into the model."""
         mean = {name: total / self.config.average for name, total in self.sums.items()}
-        put_weights(self.model, mean, self._checkpoint_path())
+        self.model.load_state_dict(mean)
 
     def save(self, name: str, epoch: int) -> None:
         """Write the weights as they are."""
@@ -253,12 +211,6 @@ class _Phase:
         put_weights(self.model, _under(tensors, "model."), path)
         put_optimiser(self.optimiser, _under(tensors, "optimiser."))
         self.sums = _under(tensors, "mean.")
-
-
-def _targets(config: TrainConfig, dataset: Dataset, snapshot: Snapshot) -> PseudoTargets | None:
-    if not config.model.uses_pseudo or not dataset.vectors.shape[1]:
-        return None
-    return pseudo_targets(config.model, dataset, snapshot, config.seed)
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -7,32 +7,29 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
-from finrec_dgl.dataset import Dataset
+from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph import NODE_TYPES
-from finrec_dgl.nn import HybridRecommender, PseudoTargets, features_of, start_of
+from finrec_dgl.nn import HybridRecommender, PseudoTargets, features_of
 from finrec_dgl.training.batches import Batches
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.step import JointLoss, calibrate, joint_loss
 
 
 class Reconstruction:
-    """The steps of an epoch: one batch of interactions each. Puts ``model`` at its start."""
+    """The steps of an epoch: one batch of interactions of ``snapshot`` each."""
 
     def __init__(
         self,
         model: HybridRecommender,
-        dataset: Dataset,
-        stage: str,
+        snapshot: Snapshot,
         config: TrainConfig,
         targets: PseudoTargets | None,
     ) -> None:
         self.model = model
         self.config = config
         self.targets = targets
-        snapshot = dataset.snapshot(stage)
         self.features = features_of(snapshot, config.model.half_life)
         self.batches = Batches(snapshot, config)
-        model.start_from(start_of(config.model, snapshot, config.seed))
         if config.model.uses_ids and config.model.ids_start == "spectral":
             calibrate(model, config, self.batches, self.features)
 

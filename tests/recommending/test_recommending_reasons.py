@@ -11,9 +11,11 @@ from snapshots import make_snapshot
 from finrec_dgl.graph import INTERACTED_BY, NODE_TYPES, tie_relations, whole_graph
 from finrec_dgl.graph.backend import dgl
 from finrec_dgl.nn import NodeFeatures, features_of
+from finrec_dgl.recommending import evidence as pieces
 from finrec_dgl.recommending import reasons as module
 from finrec_dgl.recommending import recommend
-from finrec_dgl.recommending.reasons import Evidence, effects_of, evidence_of, explain
+from finrec_dgl.recommending.evidence import Evidence
+from finrec_dgl.recommending.reasons import effects_of, evidence_of, explain
 from finrec_dgl.training import ModelScorer
 
 SWITCHES = [
@@ -148,7 +150,7 @@ def test_only_the_latest_holdings_are_weighed(monkeypatch):
     snapshot, user = make_snapshot(3), 4
     edges = np.flatnonzero(snapshot.pairs.user == user)
     latest = edges[np.argsort(-snapshot.last[edges], kind="stable")][:2]
-    monkeypatch.setattr(module, "MOST_HOLDINGS", 2)
+    monkeypatch.setattr(pieces, "MOST_HOLDINGS", 2)
     model, features = make_model(snapshot), features_of(snapshot)
     found = [one.item for one in evidence_of(model, snapshot, features, user) if one.kind == "held"]
     assert found == snapshot.pairs.item[latest].tolist()

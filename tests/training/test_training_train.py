@@ -138,9 +138,9 @@ def test_a_run_in_the_way_is_kept(run, dataset):
 
 def test_a_loss_that_is_not_finite_stops_with_an_explanation(dataset, tmp_path, monkeypatch):
     """Catches a run that ends in NaN weights."""
-    from finrec_dgl.training import loop
+    from finrec_dgl.training import learner
 
-    monkeypatch.setattr(loop, "finite", lambda loss: False)
+    monkeypatch.setattr(learner, "finite", lambda loss: False)
     with pytest.raises(TrainingError, match="no longer a finite number"):
         train(dataset, tmp_path / "run", CONFIG)
 

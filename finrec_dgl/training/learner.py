@@ -1,0 +1,99 @@
+"""A model, its objective and its optimiser: one epoch at a time, and nothing on disk."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from torch import Tensor
+
+from finrec_dgl.base.errors import TrainingError
+from finrec_dgl.dataset import Dataset, Snapshot
+from finrec_dgl.nn import DerivedRecommender, PseudoTargets, pseudo_targets, start_of
+from finrec_dgl.training.backtest import Backtest
+from finrec_dgl.training.config import TrainConfig
+from finrec_dgl.training.losses import finite
+from finrec_dgl.training.model import build_model, parameter_groups
+from finrec_dgl.training.reconstruction import Reconstruction
+from finrec_dgl.training.scoring import DerivedScorer, ModelScorer, scorer_of
+
+
+class Learner:
+    """Learns from nothing but ``snapshot`` and what ``dataset`` holds before its time.
+
+    ``model`` is at its start, ``objective`` gives the steps of an epoch.
+    """
+
+    def __init__(self, dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> None:
+        self.config = config
+        targets = _targets(dataset, snapshot, config)
+        self.model = build_model(config, dataset, len(targets.classes) if targets else 0)
+        if not isinstance(self.model, DerivedRecommender):
+            self.model.start_from(start_of(config.model, snapshot, config.seed))
+        if isinstance(self.model, DerivedRecommender) or config.loss == "backtest":
+            self.objective: Backtest | Reconstruction = Backtest(
+                self.model, dataset, snapshot, config, targets
+            )
+        else:
+            self.objective = Reconstruction(self.model, snapshot, config, targets)
+        groups = parameter_groups(self.model, config.lr)
+        self.optimiser = torch.optim.Adam(groups, lr=config.lr)
+
+    def epoch(self, epoch: int, where: str | None = None) -> dict[str, float]:
+        """All steps of ``epoch``; the means of the loss's terms, and the speed.
+
+        Raises TrainingError where the loss is no longer finite; ``where`` names the run.
+        """
+        self.model.train()
+        started = time.perf_counter()
+        sums = torch.zeros(4, dtype=torch.float64)
+        seen = 0
+        for loss, size in self.objective.epoch(epoch):
+            if not finite(loss.total):
+                raise TrainingError(
+                    f"the loss is no longer a finite number in epoch {epoch}",
+                    expected="a loss that falls",
+                    where=where,
+                    mend="try a smaller lr or clip; --resume starts at the last whole epoch",
+                )
+            self.optimiser.zero_grad()
+            loss.total.backward()
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+            self.optimiser.step()
+            terms = torch.stack([loss.total.detach(), loss.rec, loss.pseudo, loss.reg])
+            sums += terms.double() * size
+            seen += size
+        seconds = time.perf_counter() - started
+        total, rec, pseudo, reg = (sums / max(seen, 1)).tolist()
+        return {
+            "loss": total,
+            "rec": rec,
+            "pseudo": pseudo,
+            "reg": reg,
+            "interactions_per_second": seen / max(seconds, 1e-9),
+        }
+
+
+def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> DerivedScorer | ModelScorer:
+    """Train on what is before ``snapshot`` for ``config.epochs`` epochs, without a run on disk.
+
+    For tuning on earlier windows: no early stopping, and the mean of the last ``config.average``
+    epochs' weights. The scorer is in the world of ``snapshot``.
+    """
+    learner = Learner(dataset, snapshot, config)
+    sums: dict[str, Tensor] = {}
+    torch.manual_seed(config.seed)
+    for epoch in range(1, config.epochs + 1):
+        learner.epoch(epoch)
+        if epoch > config.epochs - config.average:
+            for name, value in learner.model.state_dict().items():
+                sums[name] = sums.get(name, 0) + value.double() / config.average
+    if sums:
+        learner.model.load_state_dict(sums)
+    return scorer_of(learner.model, snapshot)
+
+
+def _targets(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> PseudoTargets | None:
+    if not config.model.uses_pseudo or not dataset.vectors.shape[1]:
+        return None
+    return pseudo_targets(config.model, dataset, snapshot, config.seed)
