@@ -5,29 +5,42 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.base.progress import SILENT, Progress
+from finrec_dgl.base.errors import DataError
 from finrec_dgl.baselines.base import Recommender
+from finrec_dgl.baselines.ease import EASE
+from finrec_dgl.baselines.factors import ALS, BPR
 from finrec_dgl.baselines.itemknn import ItemKNN
+from finrec_dgl.baselines.lightgcn import LightGCN
 from finrec_dgl.baselines.popularity import Popularity
 from finrec_dgl.baselines.textonly import TextOnly
-from finrec_dgl.evaluation import evaluate
+from finrec_dgl.baselines.userknn import UserKNN
+from finrec_dgl.evaluation.metrics import ndcg
+from finrec_dgl.evaluation.ranking import Scorer, rank_targets
 
 if TYPE_CHECKING:
-    from finrec_dgl.dataset import Dataset
+    from finrec_dgl.dataset import Dataset, Pairs, Snapshot
 
-METRIC = "ndcg@10"
+CUTOFF = 10
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """How to make one baseline, and the values that each of its options is tried with."""
+    """How to make one baseline, and the values that each of its options is tried with.
+
+    ``seeded``: it draws at random, and ``make`` takes a ``seed`` besides the options of the grid.
+    """
 
     name: str
     make: Callable[..., Recommender]
     grid: Mapping[str, tuple[Any, ...]]
+    seeded: bool = False
 
     def options(self) -> list[dict[str, Any]]:
         """Every combination of the grid, the last option varying fastest; one where it is empty."""
@@ -39,10 +52,27 @@ class Baseline:
 
 @dataclass(frozen=True)
 class Trial:
-    """One combination of options and the validation NDCG@10 it reached."""
+    """One combination of options and the validation NDCG@10 it reached, the mean over windows."""
 
     options: Mapping[str, Any]
     ndcg: float
+
+
+@dataclass(frozen=True)
+class Window:
+    """A question whose answer is known before the cut: what is new after ``snapshot``.
+
+    A scorer is fitted on ``snapshot`` and ranks ``candidates`` bool [I], less what is held in it.
+    """
+
+    snapshot: Snapshot
+    targets: Pairs
+    candidates: np.ndarray
+
+    def ndcg(self, scorer: Scorer) -> float:
+        """The mean NDCG@10 of the users with targets. Raises TrainingError for bad scores."""
+        found = rank_targets(scorer, self.targets, self.snapshot.pairs, self.candidates)
+        return float(ndcg(found.ranks, found.owner, len(found.users), CUTOFF).mean())
 
 
 @dataclass(frozen=True)
@@ -69,29 +99,72 @@ BASELINES: Mapping[str, Baseline] = {
                 "neighbours": (50, 200, None),
             },
         ),
+        Baseline(
+            "userknn",
+            UserKNN,
+            {
+                "item_weight": (0.0, 0.5, 1.0),
+                "alpha": (0.3, 0.5),
+                "shrink": (0.0, 1.0, 10.0),
+                "neighbours": (50, 200, 1000),
+            },
+        ),
+        Baseline("ease", EASE, {"l2": (100.0, 300.0, 1000.0, 3000.0, 10000.0)}),
+        Baseline(
+            "als",
+            ALS,
+            {"factors": (16, 32, 64, 128), "l2": (1.0, 10.0, 100.0), "confidence": (1.0, 5.0)},
+            seeded=True,
+        ),
+        Baseline(
+            "bpr",
+            BPR,
+            {"factors": (32, 64), "l2": (0.003, 0.01, 0.03), "epochs": (50, 200)},
+            seeded=True,
+        ),
+        Baseline("lightgcn", LightGCN, {"epochs": (20, 60, 150)}, seeded=True),
         Baseline("text", TextOnly, {}),
     )
 }
 
 
-def tune(name: str, dataset: Dataset, *, progress: Progress = SILENT) -> Tuned:
-    """Try the grid of the baseline ``name`` on validation, and refit the best.
+def tuning_windows(dataset: Dataset) -> list[Window]:
+    """What options are chosen by: all of it before the cut, so that the test plays no part.
 
-    Each combination is fitted on the "train" snapshot and evaluated on "valid"; the highest NDCG@10
-    wins, the first of equals. The winner is made anew and fitted on the "fit" snapshot. The test
-    split is never looked at. Raises ConfigError for an unknown name, DataError where the dataset
-    lacks what the baseline needs.
+    Raises DataError where there are no targets.
+    """
+    targets = dataset.targets("valid")
+    if not len(targets):
+        raise DataError(
+            "validation has no targets: there is nothing to tune on",
+            expected="at least one user with a new interaction in it",
+            mend="choose another cut when the dataset is made",
+        )
+    return [Window(dataset.snapshot("train"), targets, dataset.candidates("valid"))]
+
+
+def tune(name: str, dataset: Dataset, seed: int = 0, *, progress: Progress = SILENT) -> Tuned:
+    """Try the grid of the baseline ``name`` on ``tuning_windows``, and refit the best.
+
+    Each combination is fitted on the snapshot of each window; the highest mean NDCG@10 wins, the
+    first of equals. The winner is made anew and fitted on the "fit" snapshot. One that draws at
+    random does so by ``seed`` in all of this. The test split is never looked at. Raises ConfigError
+    for an unknown name, DataError where the dataset lacks what the baseline needs.
     """
     refuse(choice("baseline", name, tuple(BASELINES)), where="baseline")
     baseline = BASELINES[name]
-    train = dataset.snapshot("train")
+    drawn = {"seed": seed} if baseline.seeded else {}
+    windows = tuning_windows(dataset)
     trials = []
     grid = baseline.options()
     with progress.task(f"tuning {name}", total=len(grid), unit="trials") as task:
         for options in grid:
-            scorer = baseline.make(**options).fit(train)
-            trials.append(Trial(options, evaluate(scorer, dataset, "valid").metrics[METRIC]))
+            reached = [
+                window.ndcg(baseline.make(**options, **drawn).fit(window.snapshot))
+                for window in windows
+            ]
+            trials.append(Trial(options, fmean(reached)))
             task.advance(ndcg=round(trials[-1].ndcg, 4))
     chosen = max(trials, key=lambda trial: trial.ndcg)
-    refitted = baseline.make(**chosen.options).fit(dataset.snapshot("fit"))
+    refitted = baseline.make(**chosen.options, **drawn).fit(dataset.snapshot("fit"))
     return Tuned(refitted, chosen, tuple(trials))
