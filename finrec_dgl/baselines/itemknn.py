@@ -13,7 +13,7 @@ from finrec_dgl.baselines.neighbours import Neighbours, check_options
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Snapshot
 
-_MEMORY = 64 * 2**20  # bytes of float64 for one block of dense similarities
+_MEMORY = 64 * 2**20  # bytes that one block of similarities may take, all of them above 0
 
 
 class ItemKNN(Recommender):
@@ -61,9 +61,9 @@ class ItemKNN(Recommender):
         near = Neighbours(
             sp.csr_array(held.T), self.neighbours, self.shrink, self.alpha, self.user_weight
         )
-        rows = max(1, _MEMORY // (8 * max(1, n_items)))
+        rows = max(1, _MEMORY // (12 * max(1, n_items)))
         blocks = [sp.csr_array((0, n_items), dtype=np.float32)]
         for start in range(0, n_items, rows):
             block = near.rows(np.arange(start, min(start + rows, n_items)))
-            blocks.append(sp.csr_array(block.astype(np.float32)))
+            blocks.append(block.astype(np.float32))
         return sp.vstack(blocks, format="csr")

@@ -34,16 +34,24 @@ class Neighbours:
         self._norm, self._norm_other = own**alpha, own ** (1.0 - alpha)
         self._neighbours, self._shrink = neighbours, shrink
 
-    def rows(self, rows: np.ndarray) -> np.ndarray:
-        """int [B] -> float64 [B, n]: the similarities of ``rows`` to all, 0 where not kept."""
-        block = (self._weighted[rows] @ self._others).toarray()
-        block[np.arange(len(rows)), rows] = 0.0
-        block /= np.outer(self._norm[rows], self._norm_other) + self._shrink
-        n = block.shape[1]
-        if self._neighbours is not None and self._neighbours < n:
-            least = np.partition(block, n - self._neighbours, axis=1)
-            block[block < least[:, [n - self._neighbours]]] = 0.0
-        return np.asarray(block)
+    def rows(self, rows: np.ndarray) -> Any:
+        """int [B] -> scipy.sparse CSR float64 [B, n]: the similarities of ``rows`` that are kept."""
+        block = sp.csr_array(self._weighted[rows] @ self._others)
+        row = np.repeat(np.arange(len(rows)), np.diff(block.indptr))
+        block.data /= self._norm[rows][row] * self._norm_other[block.indices] + self._shrink
+        block.data[block.indices == rows[row]] = 0.0
+        if self._neighbours is not None:
+            for start, stop in zip(block.indptr[:-1], block.indptr[1:], strict=True):
+                if stop - start > self._neighbours:
+                    _cut(block.data[start:stop], self._neighbours)
+        block.eliminate_zeros()
+        return block
+
+
+def _cut(values: np.ndarray, kept: int) -> None:
+    """Set to 0, in place, what is below the ``kept``-th greatest."""
+    least = np.partition(values, len(values) - kept)[len(values) - kept]
+    values[values < least] = 0.0
 
 
 def check_options(

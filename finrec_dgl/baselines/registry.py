@@ -104,25 +104,25 @@ BASELINES: Mapping[str, Baseline] = {
             UserKNN,
             {
                 "item_weight": (0.0, 0.5, 1.0),
-                "alpha": (0.3, 0.5),
-                "shrink": (0.0, 1.0, 10.0),
-                "neighbours": (50, 200, 1000),
+                "alpha": (0.5, 0.7),
+                "shrink": (1.0, 10.0),
+                "neighbours": (50, 200, None),
             },
         ),
-        Baseline("ease", EASE, {"l2": (100.0, 300.0, 1000.0, 3000.0, 10000.0)}),
+        Baseline("ease", EASE, {"l2": (100.0, 300.0, 1000.0, 3000.0, 10000.0, 30000.0)}),
         Baseline(
             "als",
             ALS,
-            {"factors": (16, 32, 64, 128), "l2": (1.0, 10.0, 100.0), "confidence": (1.0, 5.0)},
+            {"factors": (16, 64), "confidence": (1.0, 5.0), "l2": (10.0, 30.0, 100.0, 300.0)},
             seeded=True,
         ),
         Baseline(
             "bpr",
             BPR,
-            {"factors": (32, 64), "l2": (0.003, 0.01, 0.03), "epochs": (50, 200)},
+            {"l2": (0.01, 0.03, 0.1), "rate": (0.005, 0.01, 0.02), "epochs": (50, 100, 200)},
             seeded=True,
         ),
-        Baseline("lightgcn", LightGCN, {"epochs": (20, 60, 150)}, seeded=True),
+        Baseline("lightgcn", LightGCN, {"epochs": (10, 20, 40, 80)}, seeded=True),
         Baseline("text", TextOnly, {}),
     )
 }

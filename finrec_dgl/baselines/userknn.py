@@ -13,7 +13,7 @@ from finrec_dgl.baselines.neighbours import Neighbours, check_options
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Snapshot
 
-_MEMORY = 64 * 2**20  # bytes of float64 for one block of dense similarities
+_MEMORY = 64 * 2**20  # bytes that one block of similarities may take, all of them above 0
 
 
 class UserKNN(Recommender):
@@ -58,8 +58,8 @@ class UserKNN(Recommender):
     def _score(self, users: np.ndarray) -> np.ndarray:
         n_users, n_items = self._held.shape
         scores = np.empty((len(users), n_items), np.float32)
-        rows = max(1, _MEMORY // (8 * max(1, n_users)))
+        rows = max(1, _MEMORY // (12 * max(1, n_users)))
         for start in range(0, len(users), rows):
-            near = sp.csr_array(self._near.rows(users[start : start + rows]))
+            near = self._near.rows(users[start : start + rows])
             scores[start : start + rows] = (near @ self._held).toarray()
         return scores
