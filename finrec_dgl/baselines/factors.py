@@ -26,7 +26,7 @@ class _Factors(Recommender):
     """
 
     def _fit(self, snapshot: Snapshot) -> None:
-        held = sp.csr_matrix(snapshot.matrix(), dtype=np.float32)
+        held = sp.csr_matrix(snapshot.matrix(), copy=True)  # implicit asks for arrays to write to
         if not held.nnz:  # nothing to learn from
             self._users = np.zeros((snapshot.n_users, 1), np.float32)
             self._items = np.zeros((snapshot.n_items, 1), np.float32)
@@ -97,8 +97,8 @@ class BPR(_Factors):
         s_ui = x_u . y_i + b_i,  i held by u, j drawn from what others hold and u does not
 
     by stochastic gradient descent in ``implicit``, an epoch being as many draws as there are pairs.
-    ``factors`` (default 32): the width of x and y; ``rate`` > 0 (default 0.05): the learning rate;
-    ``l2`` >= 0 (default 0.01); ``epochs`` (default 200); ``seed`` of first factors and draws.
+    ``factors`` (default 32): the width of x and y; ``rate`` > 0 (default 0.005): the learning rate;
+    ``l2`` >= 0 (default 0.03); ``epochs`` (default 200); ``seed`` of first factors and draws.
 
     Raises ConfigError for values out of range, DataError where ``implicit`` is not installed.
     """
@@ -108,8 +108,8 @@ class BPR(_Factors):
     def __init__(
         self,
         factors: int = 32,
-        rate: float = 0.05,
-        l2: float = 0.01,
+        rate: float = 0.005,
+        l2: float = 0.03,
         epochs: int = 200,
         seed: int = 0,
     ) -> None:

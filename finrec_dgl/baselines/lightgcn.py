@@ -38,8 +38,8 @@ class LightGCN(Recommender):
         self,
         dim: int = 64,
         layers: int = 3,
-        epochs: int = 60,
-        rate: float = 0.005,
+        epochs: int = 20,
+        rate: float = 0.01,
         l2: float = 1e-4,
         batch: int = 8192,
         seed: int = 0,
@@ -156,4 +156,6 @@ def _normalised(snapshot: Snapshot) -> Tensor:
     degree = torch.bincount(torch.cat([user, item]), minlength=nodes).float()
     value = (degree[user] * degree[item]).rsqrt()
     both = torch.stack([torch.cat([user, item]), torch.cat([item, user])])
-    return torch.sparse_coo_tensor(both, torch.cat([value, value]), (nodes, nodes)).coalesce()
+    return torch.sparse_coo_tensor(
+        both, torch.cat([value, value]), (nodes, nodes), check_invariants=True
+    ).coalesce()
