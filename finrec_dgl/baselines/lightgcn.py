@@ -95,7 +95,7 @@ class LightGCN(Recommender):
 
 
 def propagate(adjacency: Tensor, first: Tensor, layers: int) -> Tensor:
-    """The mean of E^(0) .. E^(layers), with E^(0) ``first`` [nodes, dim]; adjacency is symmetric."""
+    """The mean of E^(0) .. E^(layers), E^(0) being ``first`` [nodes, dim]."""
     total = current = first
     for _ in range(layers):
         current = _Smoothed.apply(current, adjacency)

@@ -11,7 +11,7 @@ from finrec_dgl.base.config import refuse
 
 
 class Neighbours:
-    """Similarities between the rows of a binary matrix (Deshpande and Karypis, ACM TOIS 22(1), 2004).
+    """Similarities between rows of a binary matrix (Deshpande and Karypis, ACM TOIS 22(1), 2004).
 
         c_ab   = sum over columns x that a and b both hold of |x|^(-weight)
         sim_ab = c_ab / (c_aa^alpha * c_bb^(1 - alpha) + shrink),  0 for a = b
@@ -35,7 +35,7 @@ class Neighbours:
         self._neighbours, self._shrink = neighbours, shrink
 
     def rows(self, rows: np.ndarray) -> Any:
-        """int [B] -> scipy.sparse CSR float64 [B, n]: the similarities of ``rows`` that are kept."""
+        """int [B] -> scipy.sparse CSR float64 [B, n]: the similarities of ``rows`` kept."""
         block = sp.csr_array(self._weighted[rows] @ self._others)
         row = np.repeat(np.arange(len(rows)), np.diff(block.indptr))
         block.data /= self._norm[rows][row] * self._norm_other[block.indices] + self._shrink
@@ -57,7 +57,7 @@ def _cut(values: np.ndarray, kept: int) -> None:
 def check_options(
     neighbours: int | None, shrink: float, alpha: float, weight: tuple[str, float]
 ) -> None:
-    """Raise one ConfigError that names every option out of range; ``weight``: its name and value."""
+    """Raise one ConfigError that names all options out of range; ``weight``: name and value."""
     problems = []
     if neighbours is not None and neighbours < 1:
         problems.append(f"neighbours is {neighbours}, expected at least 1, or none for all")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from finrec_dgl.base.config import choice, refuse
-from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.base.errors import DataError
+from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.baselines.base import Recommender
 from finrec_dgl.baselines.ease import EASE
 from finrec_dgl.baselines.factors import ALS, BPR

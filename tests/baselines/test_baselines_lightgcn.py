@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from recommender_contract import SeededContract, chance, ndcg, pairs_of, planted, snapshot_of
+from recommender_contract import SeededContract, chance, ndcg, pairs_of, snapshot_of
 
 from finrec_dgl.base.errors import ConfigError
 from finrec_dgl.baselines import LightGCN
