@@ -25,7 +25,7 @@ def test_column_names_become_labels(column: str, label: str) -> None:
 
 
 def test_title_is_bare_and_first_and_order_is_the_callers() -> None:
-    """Would catch a labelled title, labels that make all products alike, table order instead of the caller's, and missing stops."""
+    """Would catch a labelled title, labels all share, another order, missing stops."""
     table = pa.table({"sector": ["Tech"], "name": ["Acme"], "assetSubCategory": ["Large cap"]})
     assert render_table(table, ["assetSubCategory", "sector"], title="name") == [
         "Acme. Large cap. Tech."
