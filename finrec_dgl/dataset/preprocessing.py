@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from finrec_dgl._version import __version__
-from finrec_dgl.base.config import choice, refuse, to_mapping
+from finrec_dgl.base.config import choice, from_mapping, refuse, to_mapping
+from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.base.files import (
     check_writable_folder,
     folder_atomically,
@@ -31,15 +32,15 @@ from finrec_dgl.dataset.events import (
     target_arrays,
 )
 from finrec_dgl.dataset.ids import USER_IDS, id_key, key_check
-from finrec_dgl.dataset.nodes import find_nodes
-from finrec_dgl.dataset.profiles import item_table, profile_versions
+from finrec_dgl.dataset.nodes import Nodes, find_nodes
+from finrec_dgl.dataset.profiles import Versions, item_table, profile_versions
 from finrec_dgl.dataset.snapshot import pair_keys, pairs_of_keys
 from finrec_dgl.dataset.splits import Assignment, SplitOptions, iso
 from finrec_dgl.dataset.store import Dataset, load_dataset
-from finrec_dgl.dataset.texts import encode, rendered
+from finrec_dgl.dataset.texts import Parts, distinct_texts, encode, rendered
 from finrec_dgl.dataset.ties import tie_arrays
 from finrec_dgl.tables import FORMATS, ReadOptions
-from finrec_dgl.tables.contract import Tables
+from finrec_dgl.tables.contract import GivenSplit, Tables
 from finrec_dgl.tables.reading import read_source
 from finrec_dgl.tables.splits import read_split_file
 from finrec_dgl.text import EncoderSpec
@@ -114,30 +115,14 @@ def build_dataset(
     out, options = Path(out), options or PreprocessOptions()
     check_writable_folder(out, marker=layout.MANIFEST, overwrite=overwrite)
     key = id_key() if options.user_ids == "hashed" else None
-    split_file = options.split.split_file
-    given = read_split_file(split_file) if split_file else tables.given
-
     progress.note("splitting")
     dropped: dict[str, int] = dict(tables.dropped)
-    assignment = assign_events(tables, options.split, given)
-    if assignment.kind != "given":
-        given = None
-    add_counts(dropped, assignment.left_out)
-    events = tables.interactions.append_column("stage", pa.array(assignment.stage))
-    fit = core_events(events.filter(pa.array(assignment.fit)), options.k_core, dropped)
-    nodes = find_nodes(tables, fit, assignment, given, core=options.k_core > 0, key=key)
-    interactions = interaction_arrays(fit, nodes)
-    targets = target_arrays(tables, interactions, nodes, assignment, given, dropped)
+    known = _known(tables, options, key, dropped)
+    assignment, nodes, interactions = known.assignment, known.nodes, known.interactions
+    items, users = known.items, known.users
+    targets = target_arrays(tables, interactions, nodes, assignment, known.given, dropped)
     kinds, ties = tie_arrays(tables, nodes, assignment.cut, dropped)
-    items = profile_versions(tables, "item", nodes.items, assignment.cut, dropped)
-    users = profile_versions(tables, "user", nodes.users, assignment.cut, dropped)
-
-    parts = (
-        (rendered(tables, "item", items.rows), len(items.arrays["item_node"])),
-        (rendered(tables, "user", users.rows), len(users.arrays["user_node"])),
-        (interactions.pop("post"), len(fit)),
-    )
-    vectors, codes, encoder = encode(parts, options.encoder, options.cache, progress)
+    vectors, codes, encoder = encode(known.texts, options.encoder, options.cache, progress)
     items.arrays["item_text"], users.arrays["user_text"], interactions["text"] = codes
 
     progress.note("writing")
@@ -148,7 +133,7 @@ def build_dataset(
         "hash": "",
         "source": _source(tables, source),
         "options": _record(options),
-        "split": _split_record(assignment, split_file),
+        "split": _split_record(assignment, options.split.split_file),
         "counts": {
             "users": len(nodes.users),
             "items": len(nodes.items),
@@ -187,6 +172,109 @@ def build_dataset(
     with folder_atomically(out, marker=layout.MANIFEST, overwrite=overwrite) as folder:
         _write(folder, arrays, named, manifest)
     return load_dataset(out, verify=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What was known before the cut; ``texts``: of items' profiles, users' profiles and posts."""
+
+    given: GivenSplit | None
+    assignment: Assignment
+    nodes: Nodes
+    interactions: dict[str, Any]
+    items: Versions
+    users: Versions
+    texts: Parts
+
+
+def _known(
+    tables: Tables, options: PreprocessOptions, key: bytes | None, dropped: dict[str, int]
+) -> _Known:
+    split_file = options.split.split_file
+    given = read_split_file(split_file) if split_file else tables.given
+    assignment = assign_events(tables, options.split, given)
+    if assignment.kind != "given":
+        given = None
+    add_counts(dropped, assignment.left_out)
+    events = tables.interactions.append_column("stage", pa.array(assignment.stage))
+    fit = core_events(events.filter(pa.array(assignment.fit)), options.k_core, dropped)
+    nodes = find_nodes(tables, fit, assignment, given, core=options.k_core > 0, key=key)
+    interactions = interaction_arrays(fit, nodes)
+    items = profile_versions(tables, "item", nodes.items, assignment.cut, dropped)
+    users = profile_versions(tables, "user", nodes.users, assignment.cut, dropped)
+    texts = (
+        (rendered(tables, "item", items.rows), len(items.arrays["item_node"])),
+        (rendered(tables, "user", users.rows), len(users.arrays["user_node"])),
+        (interactions.pop("post"), len(fit)),
+    )
+    return _Known(given, assignment, nodes, interactions, items, users, texts)
+
+
+def read_texts(
+    dataset: Dataset, tables: Tables | str | Path, split_file: str | Path | None = None
+) -> list[str]:
+    """The texts of which ``dataset`` keeps the vectors, in their order, from its ``tables`` again.
+
+    ``tables``: the folder it was made from, read as it was then, or tables in memory;
+    ``split_file``: the one it was made with, if any. The texts are all from before the cut.
+
+    Raises DataError where the tables are not those that the data set was made from, UsageError
+    where the split file is lacking.
+    """
+    record = dataset.manifest["options"]
+    options = from_mapping(PreprocessOptions, record, where=str(dataset.path / layout.MANIFEST))
+    options = replace(options, split=_split_again(dataset, options.split, split_file))
+    if not isinstance(tables, Tables):
+        tables = read_source(
+            tables, format=dataset.manifest["source"]["format"], options=options.read
+        )
+    key = id_key() if options.user_ids == "hashed" else None
+    known = _known(tables, options, key, {})
+    ids = {
+        "users": layout.ids_digest(known.nodes.stored_users(options.user_ids)),
+        "items": layout.ids_digest(known.nodes.items),
+    }
+    texts, codes = distinct_texts(known.texts)
+    stored = (dataset.item_profiles.text, dataset.user_profiles.text, dataset.interactions.text)
+    for what, same in (
+        ("users or items", ids == dataset.manifest["ids"]),
+        ("texts", len(texts) == len(dataset.vectors)),
+        (
+            "texts",
+            all(np.array_equal(one, other) for one, other in zip(codes, stored, strict=True)),
+        ),
+    ):
+        if not same:
+            raise DataError(
+                f"the tables give other {what} than the data set holds",
+                expected="the tables that the data set was made from, unchanged",
+                where=str(dataset.path),
+                mend="name the right tables, or make the data set again from these",
+            )
+    return texts
+
+
+def _split_again(
+    dataset: Dataset, options: SplitOptions, split_file: str | Path | None
+) -> SplitOptions:
+    """The options of the split that ``dataset`` was made with, the split's file at its place."""
+    if options.split_file is None:
+        return options
+    if split_file is None:
+        raise UsageError(
+            f"the data set was made with the split file {options.split_file}",
+            expected="the same split file",
+            where=str(dataset.path),
+            mend="name it with --split-file",
+        )
+    read_split_file(str(split_file))
+    if sha256(Path(split_file)) != dataset.manifest["split"]["file_sha256"]:
+        raise DataError(
+            "the split file is not the one that the data set was made with",
+            expected=f"{options.split_file}, unchanged",
+            where=str(split_file),
+        )
+    return replace(options, split_file=str(split_file))
 
 
 def _source(tables: Tables, name: str | None) -> dict[str, Any]:
