@@ -35,12 +35,14 @@ from finrec_dgl.training.checkpoint import (
     save_weights,
 )
 from finrec_dgl.training.config import TrainConfig
+from finrec_dgl.training.finetune import TextSource, check_finetune, fine_tuned
 from finrec_dgl.training.losses import finite
 from finrec_dgl.training.metrics import MetricsLog
 from finrec_dgl.training.model import build_model
 from finrec_dgl.training.run import MARKER, Run, load_run
 from finrec_dgl.training.scoring import ModelScorer
 from finrec_dgl.training.step import calibrate, joint_loss
+from finrec_dgl.training.tuned import drop_tuned
 
 WATCHED = "ndcg@10"
 
@@ -50,6 +52,7 @@ def train(
     run: Path,
     config: TrainConfig | None = None,
     *,
+    texts: TextSource | None = None,
     progress: Progress = SILENT,
     resume: bool = False,
     overwrite: bool = False,
@@ -58,6 +61,7 @@ def train(
 
     First on the training interactions, with early stopping on validation NDCG@10; then, with
     ``config.refit``, from scratch and for as many epochs on all interactions before the cut.
+    ``texts``: where the texts are, if ``config.finetune`` is to fine-tune their encoder before.
     ``resume``: go on with a run that was cut off; the outcome is the same as without the cut.
 
     Raises UsageError where ``run`` is in the way or does not fit, TrainingError where the loss is
@@ -69,8 +73,10 @@ def train(
         _check_resumable(run, dataset, config)
     else:
         check_writable_folder(run, marker=MARKER, overwrite=overwrite)
+        check_finetune(dataset, config.finetune, texts)
         _begin(run, dataset, config)
     started = time.perf_counter()
+    dataset = fine_tuned(dataset, run, config, texts, progress)
     info = read_json(run / MARKER, what="run")
     if info["state"] != "finished":
         trainer = _Trainer(dataset, run, config, progress)
@@ -271,6 +277,7 @@ def _begin(run: Path, dataset: Dataset, config: TrainConfig) -> None:
     backend = describe_backend()
     for stale in ("model.safetensors", "selected.safetensors", "metrics.jsonl"):
         (run / stale).unlink(missing_ok=True)
+    drop_tuned(run)
     _drop_checkpoints(run)
     write_json(run / "config.json", to_mapping(config))
     write_json(
