@@ -156,20 +156,21 @@ def tune(
     adapter = add_lora(encoder, config.rank, config.alpha, seed)
     graph = torch.from_numpy(positives.graph).to(encoder.device)
     sample = learnt[rng.permutation(len(learnt))[:_RIDGE_PAIRS]]
-    first = _ridge(gather(vectors, positives.text[sample]), positives.graph[positives.item[sample]])
+    first = _ridge(positives.graph[positives.item[sample]], gather(vectors, positives.text[sample]))
     place = torch.nn.Parameter(torch.from_numpy(first).to(encoder.device))
     optimiser = torch.optim.Adam([*adapter, place], lr=config.lr)
 
     def judge(pairs: np.ndarray) -> _Judged:
         text = positives.text[pairs]
         embedded = encoder.embed(tokens, np.searchsorted(used, text))
-        queries = torch.nn.functional.normalize(embedded @ place, dim=1)
+        queries = torch.nn.functional.normalize(embedded, dim=1)
         target = torch.from_numpy(positives.item[pairs]).to(encoder.device)
         about = torch.from_numpy(positives.of(text)).to(encoder.device)
-        loss = info_nce(queries, graph, target, about, config.temperature)
-        return _Judged(loss, queries, target, about)
+        keys = torch.nn.functional.normalize(graph @ place, dim=1)
+        loss = info_nce(queries, keys, target, about, config.temperature)
+        return _Judged(loss, queries @ keys.T, target, about)
 
-    before = _measure(judge, held, graph)
+    before = _measure(judge, held)
     with progress.task("fine-tuning the text encoder", config.steps, "steps") as task:
         for step, pairs in enumerate(np.split(plan, config.steps)):
             loss = judge(pairs).loss
@@ -191,7 +192,7 @@ def tune(
         "items": len(positives.graph),
         "steps": config.steps,
         "trained_weights": sum(weight.numel() for weight in adapter),
-        "held_out": {"texts": len(held), "frozen": before, "tuned": _measure(judge, held, graph)},
+        "held_out": {"texts": len(held), "frozen": before, "tuned": _measure(judge, held)},
     }
 
 
@@ -199,7 +200,7 @@ class _Judged(NamedTuple):
     """The loss of a batch of pairs, where their texts stand, their items, and all of each text."""
 
     loss: Tensor
-    queries: Tensor
+    scores: Tensor
     target: Tensor
     about: Tensor
 
@@ -230,7 +231,7 @@ def _ridge(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
 
 
 def _measure(
-    judge: Callable[[np.ndarray], _Judged], pairs: np.ndarray, graph: Tensor
+    judge: Callable[[np.ndarray], _Judged], pairs: np.ndarray
 ) -> dict[str, float] | None:
     """Mean loss and mean reciprocal rank of the items of ``pairs`` among all; None: no pairs."""
     if not len(pairs):
@@ -239,9 +240,8 @@ def _measure(
     with torch.no_grad():
         for batch in np.array_split(pairs, -(-len(pairs) // _MEASURED_AT_ONCE)):
             found = judge(batch)
-            scores = found.queries @ graph.T
-            own = scores.gather(1, found.target[:, None])
-            rank = 1 + ((scores >= own) & ~found.about).sum(dim=1)
+            own = found.scores.gather(1, found.target[:, None])
+            rank = 1 + ((found.scores >= own) & ~found.about).sum(dim=1)
             loss += found.loss.item() * len(batch)
             reciprocal += (1 / rank).sum().item()
     return {"loss": round(loss / len(pairs), 6), "mrr": round(reciprocal / len(pairs), 6)}
