@@ -45,12 +45,9 @@ def add_lora(encoder: Encoder, rank: int, alpha: int, seed: int) -> list[torch.n
     import torch
 
     peft = require_peft()
-    spec, identity = encoder.model.spec, encoder.model.identity
     config = peft.LoraConfig(
         task_type=peft.TaskType.FEATURE_EXTRACTION,
-        # for whoever opens the adapter elsewhere; a folder's path is nobody's business
-        base_model_name_or_path=Path(spec.name).name if _is_folder(spec.name) else spec.name,
-        revision=identity,
+        revision=encoder.model.identity,
         r=rank,
         lora_alpha=alpha,
         target_modules="all-linear",
@@ -67,6 +64,10 @@ def save_adapter(encoder: Encoder, folder: Path) -> None:
 
     The folder is complete or absent; one that is there is replaced.
     """
+    name = Path(encoder.model.spec.name)
+    for config in encoder.network.peft_config.values():
+        # peft puts the path of the model's folder here, which is nobody's business elsewhere
+        config.base_model_name_or_path = name.name if name.expanduser().is_dir() else str(name)
     with folder_atomically(folder, marker=CONFIG, overwrite=True) as target, _quiet():
         encoder.network.save_pretrained(
             target, safe_serialization=True, save_embedding_layers=False
@@ -124,10 +125,6 @@ def _read(encoder: Encoder, folder: Path) -> tuple[Any, dict[str, np.ndarray]]:
 def _wrap(encoder: Encoder, config: Any) -> None:
     with _quiet():
         encoder.network = require_peft().get_peft_model(encoder.network, config).eval()
-
-
-def _is_folder(name: str) -> bool:
-    return Path(name).expanduser().is_dir()
 
 
 def _unusable(folder: Path, found: str) -> DataError:

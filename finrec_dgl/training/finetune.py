@@ -157,10 +157,10 @@ def check_texts(
     cosine = (gather(vectors, np.arange(len(rows))) * stored).sum(axis=1)
     if np.any((cosine <= _LEAST_COSINE) & (stored.any(axis=1) | vectors.any(axis=1))):
         raise DataError(
-            "the text encoder gives other vectors than the data set holds",
+            "the texts of the tables have other vectors than the data set holds",
             expected=f"a cosine above {_LEAST_COSINE}, found {cosine.min():.3f}",
             where=str(dataset.path),
-            mend="make the data set again with this encoder",
+            mend="name the right tables, or make the data set again from these",
         )
     return cost
 
