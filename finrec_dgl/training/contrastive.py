@@ -230,9 +230,7 @@ def _ridge(features: np.ndarray, targets: np.ndarray) -> np.ndarray:
     return np.linalg.solve(gram, features.T @ targets).astype(np.float32)
 
 
-def _measure(
-    judge: Callable[[np.ndarray], _Judged], pairs: np.ndarray
-) -> dict[str, float] | None:
+def _measure(judge: Callable[[np.ndarray], _Judged], pairs: np.ndarray) -> dict[str, float] | None:
     """Mean loss and mean reciprocal rank of the items of ``pairs`` among all; None: no pairs."""
     if not len(pairs):
         return None
