@@ -1,4 +1,4 @@
-"""The script that compares the tuned text encoder with the frozen one runs, in its smallest size."""
+"""The script that compares the tuned text encoder with the frozen one, in its smallest size."""
 
 import json
 import subprocess

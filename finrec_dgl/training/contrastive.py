@@ -49,7 +49,7 @@ class FinetuneConfig:
     steps: int = 300
     batch_size: int = 32
     lr: float = 5e-4
-    temperature: float = 0.1
+    temperature: float = 0.05
     reencode: str = "all"
 
     def __post_init__(self) -> None:

@@ -126,7 +126,9 @@ def test_positives_are_profiles_and_posts_of_items_in_the_graph():
     snapshot, post_item = world()
     found = find_positives(snapshot, HybridConfig(dim_two=8), 0)
     placed = np.flatnonzero(np.bincount(snapshot.pairs.item, minlength=20))
-    pairs = {(int(text), int(placed[item])) for text, item in zip(found.text, found.item)}
+    pairs = {
+        (int(text), int(placed[item])) for text, item in zip(found.text, found.item, strict=True)
+    }
     assert pairs == {(0, 0), (1, int(post_item[0])), (2, int(post_item[1]))}
     assert found.graph.shape == (len(placed), 8)
     np.testing.assert_allclose(np.linalg.norm(found.graph, axis=1), 1, atol=1e-5)

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+import typer
 from safetensors.numpy import save_file
 from text_bank import write_bank
 from tiny_models import save_bert, save_decoder
@@ -262,8 +263,6 @@ def test_a_run_that_replaces_a_tuned_one_holds_nothing_of_it(dataset, source, tm
 def test_the_methods_in_the_help_are_the_librarys_own():
     """Catches a method that the command's help does not name."""
     from finrec_dgl.cli.app import app
-
-    import typer
 
     command = typer.main.get_command(app).commands["train"]
     option = next(one for one in command.params if one.name == "finetune")
