@@ -141,9 +141,10 @@ def tune(
 ) -> dict[str, Any]:
     """Put an adapter on ``encoder`` and train it to find each text's item; what came of it.
 
-    ``texts`` [n] and their frozen ``vectors`` [n, d], by the rows that ``positives`` name. A text
-    stands in the graph at M e / |M e|; the linear map M starts as the ridge regression of the
-    items' vectors on the frozen vectors, learns along, and is dropped in the end. A tenth of the
+    ``texts`` [n] and their frozen ``vectors`` [n, d], by the rows that ``positives`` name. Item i
+    has the key M g_i / |M g_i|; the linear map M starts as the ridge regression of the frozen
+    vectors of texts on their items' g, learns along, and is dropped in the end. It goes into the
+    text's space, so that the cosines of texts themselves come to tell of the graph. A tenth of the
     texts (512 at most) is held out, and measured on before and after.
 
     Raises TrainingError where the loss is no longer finite.
@@ -197,7 +198,7 @@ def tune(
 
 
 class _Judged(NamedTuple):
-    """The loss of a batch of pairs, where their texts stand, their items, and all of each text."""
+    """The loss of pairs, the cosines of their texts with all items, their items, all of each."""
 
     loss: Tensor
     scores: Tensor
