@@ -236,21 +236,16 @@ def read_texts(
     }
     texts, codes = distinct_texts(known.texts)
     stored = (dataset.item_profiles.text, dataset.user_profiles.text, dataset.interactions.text)
-    for what, same in (
-        ("users or items", ids == dataset.manifest["ids"]),
-        ("texts", len(texts) == len(dataset.vectors)),
-        (
-            "texts",
-            all(np.array_equal(one, other) for one, other in zip(codes, stored, strict=True)),
-        ),
-    ):
-        if not same:
-            raise DataError(
-                f"the tables give other {what} than the data set holds",
-                expected="the tables that the data set was made from, unchanged",
-                where=str(dataset.path),
-                mend="name the right tables, or make the data set again from these",
-            )
+    same = [np.array_equal(one, other) for one, other in zip(codes, stored, strict=True)]
+    same_ids = ids == dataset.manifest["ids"]
+    if not same_ids or not all(same) or len(texts) != len(dataset.vectors):
+        raise DataError(
+            f"the tables give other {'texts' if same_ids else 'users or items'} than the data set"
+            " holds",
+            expected="the tables that the data set was made from, unchanged",
+            where=str(dataset.path),
+            mend="name the right tables, or make the data set again from these",
+        )
     return texts
 
 
@@ -267,7 +262,7 @@ def _split_again(
             where=str(dataset.path),
             mend="name it with --split-file",
         )
-    read_split_file(str(split_file))
+    read_split_file(split_file)  # says what is wrong with a file that is no split
     if sha256(Path(split_file)) != dataset.manifest["split"]["file_sha256"]:
         raise DataError(
             "the split file is not the one that the data set was made with",

@@ -60,6 +60,7 @@ def load_run(path: Path, dataset: Dataset | Path | None = None) -> Run:
     """Open a finished run. ``dataset``: where its data set is now, if it was moved.
 
     Where the text encoder was fine-tuned, the run's data set holds the run's text vectors.
+
     Raises DataError where the run is absent, unfinished or broken, or the data set is another.
     """
     path = Path(path)
