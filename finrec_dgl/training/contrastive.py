@@ -188,12 +188,16 @@ def tune(
             torch.nn.utils.clip_grad_norm_([*adapter, place], _CLIP)
             optimiser.step()
             task.advance(1, loss=f"{loss.item():.4f}")
+    after = _measure(judge, held)
+    if before and after:
+        ranks = f"{before['mrr']:.3f} frozen, {after['mrr']:.3f} tuned"
+        progress.note(f"mean reciprocal rank of the items of held-out texts: {ranks}")
     return {
         "texts": len(np.unique(positives.text)),
         "items": len(positives.graph),
         "steps": config.steps,
         "trained_weights": sum(weight.numel() for weight in adapter),
-        "held_out": {"texts": len(held), "frozen": before, "tuned": _measure(judge, held)},
+        "held_out": {"texts": len(held), "frozen": before, "tuned": after},
     }
 
 
