@@ -12,7 +12,7 @@ import numpy as np
 
 from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.base.files import folder_atomically, load_arrays, read_json
-from finrec_dgl.text import hub
+from finrec_dgl.text import hub, minilm
 from finrec_dgl.text.encoder import Encoder
 
 if TYPE_CHECKING:
@@ -64,15 +64,24 @@ def save_adapter(encoder: Encoder, folder: Path) -> None:
 
     The folder is complete or absent; one that is there is replaced.
     """
-    name = Path(encoder.model.spec.name)
     for config in encoder.network.peft_config.values():
         # peft puts the path of the model's folder here, which is nobody's business elsewhere
-        config.base_model_name_or_path = name.name if name.expanduser().is_dir() else str(name)
+        config.base_model_name_or_path = _name(encoder)
     with folder_atomically(folder, marker=CONFIG, overwrite=True) as target, _quiet():
         encoder.network.save_pretrained(
             target, safe_serialization=True, save_embedding_layers=False
         )
         (target / "README.md").unlink(missing_ok=True)  # a form for the hub, not filled in
+        (target / WEIGHTS).chmod(0o644)  # as all other files of a run
+
+
+def merge_adapter(encoder: Encoder) -> None:
+    """Make the adapter a part of the encoder's own weights: it then encodes as fast as frozen.
+
+    In bfloat16 the sum is rounded. The adapter can no longer be saved, so save it before.
+    """
+    with _quiet():
+        encoder.network = encoder.network.merge_and_unload().eval()
 
 
 def load_adapter(encoder: Encoder, folder: Path) -> None:
@@ -125,6 +134,14 @@ def _read(encoder: Encoder, folder: Path) -> tuple[Any, dict[str, np.ndarray]]:
 def _wrap(encoder: Encoder, config: Any) -> None:
     with _quiet():
         encoder.network = require_peft().get_peft_model(encoder.network, config).eval()
+
+
+def _name(encoder: Encoder) -> str:
+    """What others call the model: its id on the hub, or the name of its folder."""
+    name = encoder.model.spec.name
+    if name == minilm.NAME:
+        return minilm.REPOSITORY
+    return Path(name).name if Path(name).expanduser().is_dir() else name
 
 
 def _unusable(folder: Path, found: str) -> DataError:

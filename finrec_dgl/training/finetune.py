@@ -20,7 +20,7 @@ from finrec_dgl.dataset.texts import halved
 from finrec_dgl.nn import HybridConfig
 from finrec_dgl.tables.contract import Tables
 from finrec_dgl.text import EncoderSpec, encode_with
-from finrec_dgl.text.adapter import load_adapter, require_peft, save_adapter
+from finrec_dgl.text.adapter import load_adapter, merge_adapter, require_peft, save_adapter
 from finrec_dgl.text.encoder import Encoder, resolve
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.contrastive import FinetuneConfig, find_positives, tune
@@ -195,7 +195,9 @@ def encode_anew(
     """Vectors float16 or float32 [texts, d] by ``encoder``, and what they cost.
 
     ``reencode``: of ``all`` texts, or of the profiles of ``items`` only; others stay as they are.
+    The adapter of ``encoder`` becomes a part of its weights.
     """
+    merge_adapter(encoder)
     rows = _rows(dataset, reencode)
     found, cost = _encode(texts, rows, encoder, progress)
     vectors = dataset.vectors.astype(np.float32)

@@ -13,7 +13,14 @@ from tiny_models import WORDS, save_bert, save_decoder
 
 from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.text import EncoderSpec, encode_with
-from finrec_dgl.text.adapter import CONFIG, WEIGHTS, add_lora, load_adapter, require_peft
+from finrec_dgl.text.adapter import (
+    CONFIG,
+    WEIGHTS,
+    add_lora,
+    load_adapter,
+    merge_adapter,
+    require_peft,
+)
 from finrec_dgl.text.adapter import save_adapter as save
 from finrec_dgl.text.encoder import Encoder, resolve
 
@@ -94,6 +101,18 @@ def test_a_saved_adapter_gives_the_same_vectors(folder: Path, tuned: tuple[Encod
     load_adapter(again, place)
     assert np.array_equal(encode_with(again, TEXTS), encode_with(encoder, TEXTS))
     assert not any(one.requires_grad for one in again.network.parameters())
+
+
+def test_a_merged_adapter_gives_the_same_vectors(folder: Path, tuned: tuple[Encoder, Path]) -> None:
+    """Catches an adapter that is dropped where it should become a part of the weights."""
+    encoder, place = tuned
+    again = load(folder)
+    load_adapter(again, place)
+    merge_adapter(again)
+    assert not any("lora" in name for name in again.network.state_dict())
+    np.testing.assert_allclose(
+        encode_with(again, TEXTS), encode_with(encoder, TEXTS), atol=1e-4, rtol=0
+    )
 
 
 def test_the_seed_draws_the_adapter_and_nothing_else(bert: Path) -> None:
