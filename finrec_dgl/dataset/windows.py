@@ -82,9 +82,10 @@ def starts(
 def window(dataset: Dataset, start: int, end: int, candidates: np.ndarray) -> Window:
     """The window [``start``, ``end``) with the targets that the test would have there.
 
-    A user counts who held something before, where the data set is of a k-core or a given split,
-    and else any. Before validation, what is held out for it has no past. Raises DataError where the
-    window reaches over the cut.
+    Where the data set is of a k-core or a given split, the test asks for users who held something
+    and for items that somebody held, so the window does; of a k-core, these are also all that may
+    be recommended. Else any user and candidate counts. Before validation, what is held out for it
+    has no past. Raises DataError where the window reaches over the cut.
     """
     snapshot = dataset.as_of(start)
     new = dataset.window(start, end)
@@ -94,8 +95,12 @@ def window(dataset: Dataset, start: int, end: int, candidates: np.ndarray) -> Wi
         hidden = dataset.cold("valid")
         snapshot = without_nodes(snapshot, side, hidden)
         kept &= ~hidden[getattr(new, side)]
-    if _needs_history(dataset):
+    core, given = _kind(dataset)
+    if core or given:
+        sold = np.bincount(snapshot.pairs.item, minlength=dataset.n_items) > 0
         kept &= np.bincount(snapshot.pairs.user, minlength=dataset.n_users)[new.user] > 0
+        kept &= sold[new.item]
+        candidates = candidates & sold if core else candidates
     targets = Pairs(new.user[kept], new.item[kept])
     return Window(start, end, snapshot, targets, candidates)
 
@@ -162,9 +167,10 @@ def group_targets(dataset: Dataset, split: str, group: str) -> tuple[np.ndarray,
     return candidates & inside, inside[targets.item]
 
 
-def _needs_history(dataset: Dataset) -> bool:
-    core = dataset.manifest["options"].get("k_core", 0)
-    return dataset.manifest["split"]["kind"] == "given" or core > 0
+def _kind(dataset: Dataset) -> tuple[bool, bool]:
+    """Whether the data set is a k-core, and whether its split was given."""
+    core = dataset.manifest["options"].get("k_core", 0) > 0
+    return core, dataset.manifest["split"]["kind"] == "given"
 
 
 def _times(dataset: Dataset) -> np.ndarray:

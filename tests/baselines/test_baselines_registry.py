@@ -15,6 +15,8 @@ from finrec_dgl.evaluation import evaluate
 class FakeDataset:
     """A planted world: its targets are the validation set; "fit" holds them too."""
 
+    cut = valid_cut = None
+
     def __init__(self) -> None:
         self.train, self.valid = planted()
         mask = self.train.matrix().toarray() > 0
