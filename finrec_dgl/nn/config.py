@@ -28,6 +28,7 @@ class DerivedConfig:
     ``rank``               of the low-pass spectral filter; 0: none
     ``trend_half_lives``   falling: each adds how popularity grew from the one before to this one
     ``trend_prior``        pseudo-counts that hold a trend back
+    ``text_holders``       k of the share of text in a product's score, k / (k + holders)
     ``text_sharpness``     of the similarity of texts: exp(sharpness * cosine)
     ``text_penalty``       of the ridge regression from products' text to scores
     ``cold_share``         share of products that half of the training's worlds know by text only
@@ -41,6 +42,7 @@ class DerivedConfig:
     rank: int = 32
     trend_half_lives: tuple[float, ...] = (365.0, 90.0, 30.0, 15.0)
     trend_prior: float = 300.0
+    text_holders: float = 1.0
     text_sharpness: float = 14.0
     text_penalty: float = 1.0
     cold_share: float = 0.2
@@ -61,7 +63,7 @@ class DerivedConfig:
         for name in ("peers", "rank", "trend_prior", "short_half_life"):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
-        for name in ("text_sharpness", "text_penalty"):
+        for name in ("text_holders", "text_sharpness", "text_penalty"):
             if not getattr(self, name) > 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected above 0")
         if not 0 <= self.cold_share < 1:
