@@ -190,7 +190,8 @@ class DerivedRecommender(nn.Module):
         found = []
         for head, kernel in enumerate(world.kernels):
             logit = (features @ self.query[head]).masked_fill(absent, -1e9)
-            share = torch.softmax(logit, dim=1)
+            # where nobody is present, the softmax is even over the absent
+            share = torch.softmax(logit, dim=1).masked_fill(absent, 0.0)
             if nodes is not None:
                 every = share.new_zeros(len(share), world.n_users)
                 share = every.scatter(1, nodes, share)
