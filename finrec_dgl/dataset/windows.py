@@ -79,17 +79,22 @@ def window(dataset: Dataset, start: int, end: int, candidates: np.ndarray) -> Wi
     """The window [``start``, ``end``) with the targets that the test would have there.
 
     A user counts who held something before, where the data set is of a k-core or a given split,
-    and else any. Before validation, what is held out for it has no past. Raises DataError where the
-    window reaches over the cut.
+    and else any. What is held out has no past, and as nobody is asked for it, it is no candidate:
+    for validation before it begins, for the test at all times. Raises DataError where the window
+    reaches over the cut.
     """
     snapshot = dataset.as_of(start)
     new = dataset.window(start, end)
-    kept = candidates[new.item]
     side = dataset.cold_side
-    if side is not None and dataset.valid_cut is not None and end <= dataset.valid_cut:
-        hidden = dataset.cold("valid")
+    if side is not None:
+        early = dataset.valid_cut is not None and end <= dataset.valid_cut
+        hidden = dataset.cold("valid" if early else "test")
         snapshot = without_nodes(snapshot, side, hidden)
-        kept &= ~hidden[getattr(new, side)]
+    if side == "item":
+        candidates = candidates & ~hidden
+    kept = candidates[new.item]
+    if side == "user":
+        kept &= ~hidden[new.user]
     if _needs_history(dataset):
         kept &= np.bincount(snapshot.pairs.user, minlength=dataset.n_users)[new.user] > 0
     targets = Pairs(new.user[kept], new.item[kept])

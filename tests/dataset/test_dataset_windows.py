@@ -218,15 +218,18 @@ def test_what_comes_after_the_end_changes_no_window(tmp_path, end, change):
 @pytest.mark.parametrize("side", ["item", "user"])
 def test_what_is_held_out_has_no_past_in_the_windows(tmp_path, side):
     """Catches nodes held out for validation that are learned from before it, and nodes held out
-    for the test that are learned from at all."""
+    for the test that are learned from at all; and products that nobody takes up, for nobody is
+    asked for them, among those to choose from."""
     dataset = made(tmp_path / "data", worded(), cold_split(side))
     for end, split in ((VALID_CUT, "valid"), (CUT, "test")):
-        cold = dataset.cold(split)
         found = windows(dataset, end, COUNT)
         assert found
         for one in found:
+            cold = dataset.cold("valid" if one.end <= VALID_CUT else "test")
             assert not cold[getattr(one.snapshot.pairs, side)].any()
             assert not cold[getattr(one.targets, side)].any()
+            others = dataset.candidates(split) & ~(cold if side == "item" else False)
+            assert np.array_equal(one.candidates, others)
     known = dataset.cold("valid") & ~dataset.cold("test")
     late_ones = windows(dataset, CUT, COUNT)
     assert any(known[getattr(one.targets, side)].any() for one in late_ones)
