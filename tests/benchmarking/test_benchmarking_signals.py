@@ -8,11 +8,21 @@ from benchmarking_worlds import SILENT_WORLD, SMALL, make_dataset
 
 from finrec_dgl.benchmarking import compare_models
 from finrec_dgl.evaluation import evaluate
-from finrec_dgl.training import load_run
+from finrec_dgl.nn import DerivedConfig, HybridConfig
+from finrec_dgl.training import TrainConfig, load_run
 
 SIZE = {"users": 500, "items": 60, "interactions_per_user": 10.0, "cold_share": 0.0}
 WORLD = {**SILENT_WORLD, **SIZE, "ties_per_user": 2.0, "seed": 3}
 CUTOFF = 10
+DERIVED = TrainConfig(
+    model=HybridConfig(relations="derived", pseudo_classes=12, derived=DerivedConfig(rank=16)),
+    loss="backtest",
+    windows=6,
+    lr=0.05,
+    epochs=12,
+    average=4,
+)
+FORMS = {"observed": SMALL, "derived": DERIVED}
 
 
 def expected_random_ndcg(dataset):
@@ -35,10 +45,13 @@ def expected_random_ndcg(dataset):
     return np.array(expected)
 
 
-def test_where_purchases_are_random_the_hybrid_is_no_better_than_chance(tmp_path, monkeypatch):
+@pytest.mark.parametrize("form", FORMS)
+def test_where_purchases_are_random_the_hybrid_is_no_better_than_chance(
+    tmp_path, monkeypatch, form
+):
     """Catches a leak of the test into graph, text, ties or tuning: there is no other signal."""
     dataset = make_dataset(tmp_path / "data", monkeypatch, **{**WORLD, "users": 800})
-    config = replace(SMALL, epochs=5)
+    config = replace(FORMS[form], epochs=5)
     table = compare_models(dataset, tmp_path / "out", ["hybrid"], 1, config)
     run = load_run(tmp_path / "out" / table.row("hybrid").runs[0], dataset)
     found = evaluate(run.scorer("test"), dataset, "test").per_user["ndcg@10"]
@@ -48,12 +61,13 @@ def test_where_purchases_are_random_the_hybrid_is_no_better_than_chance(tmp_path
     assert abs(above.mean()) < 3 * error
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("signal", "strength"), [("text", 8.0), ("graph", 2.5)])
-def test_a_planted_signal_is_found(tmp_path, monkeypatch, signal, strength):
+def test_a_planted_signal_is_found(tmp_path, monkeypatch, signal, strength, form):
     """Catches a model that learns no more than popularity, which knows nothing here."""
     world = {**WORLD, f"{signal}_strength": strength}
     dataset = make_dataset(tmp_path / "data", monkeypatch, **world)
-    config = replace(SMALL, epochs=4)
+    config = replace(FORMS[form], epochs=4)
     table = compare_models(dataset, tmp_path / "out", ["popularity", "hybrid"], 1, config)
     popularity = table.row("popularity")
     assert popularity.comparison.difference < -0.05, table.to_markdown()
