@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarking_worlds import SILENT_WORLD, SMALL, make_dataset
+from benchmarking_worlds import SILENT_WORLD, SMALL, make_dataset, word_vectors
 
 from finrec_dgl.benchmarking import compare_models
+from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset, texts
 from finrec_dgl.evaluation import evaluate
 from finrec_dgl.nn import DerivedConfig, HybridConfig
+from finrec_dgl.tables.generate import World, generate
 from finrec_dgl.training import TrainConfig, load_run
+from finrec_dgl.training.learner import fit
 
 SIZE = {"users": 500, "items": 60, "interactions_per_user": 10.0, "cold_share": 0.0}
 WORLD = {**SILENT_WORLD, **SIZE, "ties_per_user": 2.0, "seed": 3}
@@ -25,20 +28,23 @@ DERIVED = TrainConfig(
 FORMS = {"observed": SMALL, "derived": DERIVED}
 
 
-def expected_random_ndcg(dataset):
+def expected_random_ndcg(dataset, among=True):
     """float64 [n]: the expected NDCG@10 of a ranking in random order, for each user of test.
+
+    ``among`` bool [I]: candidates and targets are of these items alone.
 
     Each place of the ranking holds a target with probability reachable / ranked, so
     E[DCG@10] = reachable / ranked * sum over j = 1 .. min(10, ranked) of 1 / log2(1 + j).
     """
     targets, held = dataset.targets("test"), dataset.snapshot("fit").pairs
-    candidates = dataset.candidates("test")
+    candidates = dataset.candidates("test") & among
+    asked = np.broadcast_to(among, candidates.shape)[targets.item]
     discounts = np.cumsum(1 / np.log2(1 + np.arange(1, CUTOFF + 1)))
     expected = []
-    for user in np.unique(targets.user):
+    for user in np.unique(targets.user[asked]):
         rankable = candidates.copy()
         rankable[held.item[held.user == user]] = False
-        mine = targets.item[targets.user == user]
+        mine = targets.item[asked & (targets.user == user)]
         ranked = int(rankable.sum())
         dcg = rankable[mine].sum() / ranked * discounts[min(CUTOFF, ranked) - 1]
         expected.append(dcg / discounts[min(CUTOFF, len(mine)) - 1])
@@ -81,3 +87,16 @@ def test_taste_is_read_from_texts_alone(tmp_path, monkeypatch):
     table = compare_models(dataset, tmp_path / "out", ["popularity", "hybrid-text"], 1, config)
     ahead = table.row("hybrid-text").metrics["ndcg@10"] - table.row("popularity").metrics["ndcg@10"]
     assert ahead > 0.04, table.to_markdown()
+
+
+def test_new_products_are_found_by_their_text(tmp_path, monkeypatch):
+    """Catches a model that has no use for a product that nobody holds."""
+    monkeypatch.setattr(texts, "encode_texts", word_vectors)
+    tables = generate(World(**{**WORLD, "users": 400, "text_strength": 8.0}))
+    split = SplitOptions(kind="cold-items")
+    dataset = build_dataset(tables, tmp_path / "data", PreprocessOptions(split=split))
+    scorer = fit(dataset, dataset.snapshot("fit"), replace(DERIVED, epochs=8))
+    cold = dataset.cold("test")
+    found = evaluate(scorer, dataset, "test", group="cold").per_user["ndcg@10"]
+    above = found - expected_random_ndcg(dataset, cold)
+    assert above.mean() > 0.1
