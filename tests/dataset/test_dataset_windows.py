@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from dataset_worlds import (
     CUT,
@@ -13,6 +14,7 @@ from dataset_worlds import (
     NO_TEXT,
     START,
     VALID_CUT,
+    VALID_DAY,
     day,
     late,
     make_tables,
@@ -154,11 +156,25 @@ def test_windows_with_too_few_users_are_left_out(dataset):
     assert all(len(np.unique(one.targets.user)) >= FEWEST_USERS for one in found)
 
 
-def test_candidates_are_those_of_the_part_that_follows(dataset):
+def test_candidates_are_those_of_the_part_that_follows(tables, tmp_path):
     """Catches items of the validation part in a window before it."""
+    events = tables.interactions
+    users = [f"u{number}" for number in range(12)]
+    late_ones = {
+        "user_id": pa.array(users),
+        "item_id": pa.array(["launched later"] * 12),
+        "timestamp": pa.array([day(VALID_DAY + 1)] * 12, pa.int64()),
+        "weight": pa.array([1.0] * 12),
+        "text": pa.nulls(12, pa.string()),
+    }
+    late_ones = pa.table({name: late_ones[name] for name in events.column_names})
+    world = dataclasses.replace(tables, interactions=pa.concat_tables([events, late_ones]))
+    dataset = made(tmp_path / "data", world, encoder=NO_TEXT)
+    new = dataset.item_index("launched later")
     for end, split in ((VALID_CUT, "valid"), (CUT, "test")):
         for one in windows(dataset, end, COUNT):
             assert np.array_equal(one.candidates, dataset.candidates(split))
+            assert one.candidates[new] == (split == "test")
 
 
 def test_of_a_core_newcomers_are_not_asked_for(tables, tmp_path):

@@ -35,9 +35,9 @@ def scores_of(model, snapshot, users=None, derived=DERIVED):
 # ---- attention
 
 
-def attention_alone(snapshot):
+def attention_alone(snapshot, derived=DERIVED):
     """A model whose heads alone have a weight, the same for every user."""
-    model = make_derived(snapshot, text=False, stream_two=False)
+    model = make_derived(snapshot, text=False, stream_two=False, derived=derived)
     with torch.no_grad():
         model.slope.zero_()
         for number, name in enumerate(model.channels):
@@ -48,15 +48,21 @@ def attention_alone(snapshot):
 
 def explicit_attention(world, evidence, weight, query, floor):
     """sum over heads of w log_share(sum over v of softmax_v(q . f_uv) kappa_iv), pair by pair."""
-    features, absent, _ = evidence.peers
+    features, absent, nodes = evidence.peers
+    if nodes is None:
+        nodes = torch.arange(world.n_users).expand(len(features), -1)
     rows = []
     for user in range(len(features)):
-        present = [peer for peer in range(world.n_users) if not absent[user, peer]]
+        column = {node: one for one, node in enumerate(nodes[user].tolist())}
+        present = [peer for peer, one in column.items() if not absent[user, one]]
         free = [item for item in range(world.n_items) if evidence.free[user, item]]
         score = [torch.zeros((), dtype=torch.float64) for _ in range(world.n_items)]
         for head, kernel in enumerate(world.kernels):
             fades = kernel.to_dense().double()
-            raw = {peer: torch.exp(query[head] @ features[user, peer].double()) for peer in present}
+            raw = {
+                peer: torch.exp(query[head] @ features[user, column[peer]].double())
+                for peer in present
+            }
             whole = sum(raw.values())
             message = [
                 sum(raw[peer] / whole * fades[item, peer] for peer in present)
@@ -70,13 +76,15 @@ def explicit_attention(world, evidence, weight, query, floor):
     return torch.stack(rows)
 
 
-def test_attention_between_users_and_its_gradient_by_loops():
+@pytest.mark.parametrize("peers", [0, 4])
+def test_attention_between_users_and_its_gradient_by_loops(peers):
     """Catches a softmax over the wrong users, a message of another head, a share of all products,
     and a gradient that does not flow through any of them."""
     snapshot = make_dated_snapshot(0, users=14, items=9, edges=50)
-    model = attention_alone(snapshot)
+    derived = replace(DERIVED, peers=peers)
+    model = attention_alone(snapshot, derived)
     heads = [number for number, name in enumerate(model.channels) if name.startswith("peers")]
-    world = World(snapshot, DERIVED)
+    world = World(snapshot, derived)
     users = np.flatnonzero(np.bincount(snapshot.pairs.user, minlength=14))[:6]
     evidence = model.evidence(world, world.receivers(users))
     pull = torch.from_numpy(np.random.default_rng(0).normal(size=(len(users), 9)))
