@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 from derived_models import DERIVED, make_derived
-from snapshots import FixedTexts, make_dated_snapshot, with_pairs
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from snapshots import DAY, FixedTexts, make_dated_snapshot, with_pairs
 from test_nn_world import MISSING, NOBODY, UNSOLD
 
 from finrec_dgl.dataset.snapshot import Pairs
@@ -317,6 +319,38 @@ def test_scores_and_gradients_are_finite_whatever_is_missing(missing, switch):
     for name, parameter in model.named_parameters():
         if parameter.grad is not None:
             assert torch.isfinite(parameter.grad).all(), name
+
+
+@settings(max_examples=60)
+@given(
+    users=st.integers(1, 4),
+    items=st.integers(1, 4),
+    share=st.sampled_from([0.0, 0.3, 1.0]),
+    dim=st.integers(0, 3),
+    peers=st.integers(0, 3),
+    seed=st.integers(0, 1000),
+)
+def test_worlds_of_any_size(users, items, share, dim, peers, seed):
+    """Catches errors of shape, NaN and infinity in worlds of a user or a product or two."""
+    rng = np.random.default_rng(seed)
+    user, item = (one.astype(np.int32) for one in np.nonzero(rng.random((users, items)) < share))
+    texts = [rng.normal(size=(n, dim)).astype(np.float32) for n in (users, items, items)]
+    for one in texts:
+        one /= np.maximum(np.linalg.norm(one, axis=1, keepdims=True), 1e-9)
+        one[rng.random(len(one)) < 0.3] = 0
+    snapshot = replace(
+        make_dated_snapshot(0, kinds=()),
+        n_users=users,
+        n_items=items,
+        pairs=Pairs(user, item),
+        count=np.ones(len(user), np.float32),
+        last=rng.integers(0, 300 * DAY, len(user)),
+        texts=FixedTexts(*texts),
+    )
+    derived = replace(DERIVED, peers=peers)
+    found = scores_of(make_derived(snapshot, derived=derived), snapshot, derived=derived)
+    assert found.shape == (users, items)
+    assert np.isfinite(found).all()
 
 
 @pytest.mark.parametrize("peers", [0, 5])
