@@ -168,7 +168,10 @@ class DerivedRecommender(nn.Module):
         """g_i [I]: the share of text, 0 for a product without one; without the graph always 1."""
         k = self.config.derived.text_holders
         sold = torch.from_numpy(world.sold)
-        share = k / (k + sold) if self.config.graph else torch.ones_like(sold)
+        share = k / (k + sold).clamp(min=1e-9)
+        share = torch.where(sold == 0, torch.ones_like(share), share)
+        if not self.config.graph:
+            share = torch.ones_like(share)
         return torch.where(world.described, share, torch.zeros_like(sold))
 
     def _pseudo_channel(self, world: World, evidence: Evidence) -> Tensor:
@@ -188,7 +191,8 @@ class DerivedRecommender(nn.Module):
         found = []
         for head, kernel in enumerate(world.kernels):
             logit = (features @ self.query[head]).masked_fill(absent, -1e9)
-            share = torch.softmax(logit, dim=1)
+            # where nobody is present, the softmax is even over the absent
+            share = torch.softmax(logit, dim=1).masked_fill(absent, 0.0)
             if nodes is not None:
                 every = share.new_zeros(len(share), world.n_users)
                 share = every.scatter(1, nodes, share)
