@@ -274,6 +274,7 @@ def test_a_product_without_text_is_known_by_the_graph_alone():
     """Catches a share of text where there is none; and the gate's own shares."""
     snapshot = make_dated_snapshot(7)
     model, world = make_derived(snapshot), World(snapshot, DERIVED)
+    model.config = replace(model.config, derived=replace(DERIVED, text_holders=1.0))
     silent = ~world.described.numpy()
     assert 0 < silent.sum() < 20
     before = scores_of(model, snapshot)
