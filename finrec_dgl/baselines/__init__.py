@@ -2,20 +2,31 @@
 
 from finrec_dgl.baselines.base import Recommender
 from finrec_dgl.baselines.content import Content
+from finrec_dgl.baselines.ease import EASE
+from finrec_dgl.baselines.factors import ALS, BPR
 from finrec_dgl.baselines.itemknn import ItemKNN
+from finrec_dgl.baselines.lightgcn import LightGCN
 from finrec_dgl.baselines.popularity import Popularity
-from finrec_dgl.baselines.registry import BASELINES, Baseline, Trial, Tuned, tune
+from finrec_dgl.baselines.registry import BASELINES, Baseline
 from finrec_dgl.baselines.textonly import TextOnly
+from finrec_dgl.baselines.tuning import Trial, Tuned, tune, tuning_windows
+from finrec_dgl.baselines.userknn import UserKNN
 
 __all__ = [
+    "ALS",
     "BASELINES",
+    "BPR",
+    "EASE",
     "Baseline",
     "Content",
     "ItemKNN",
+    "LightGCN",
     "Popularity",
     "Recommender",
     "TextOnly",
     "Trial",
     "Tuned",
+    "UserKNN",
     "tune",
+    "tuning_windows",
 ]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse as sp
 
-from finrec_dgl.base.config import refuse
 from finrec_dgl.baselines.base import Recommender
+from finrec_dgl.baselines.neighbours import Neighbours, check_options
 
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Snapshot
 
-_MEMORY = 64 * 2**20  # bytes of float64 for one block of dense similarities
+_MEMORY = 64 * 2**20  # bytes that one block of similarities may take, all of them above 0
 
 
 class ItemKNN(Recommender):
@@ -42,15 +42,7 @@ class ItemKNN(Recommender):
         alpha: float = 0.5,
         user_weight: float = 0.0,
     ) -> None:
-        problems = []
-        if neighbours is not None and neighbours < 1:
-            problems.append(f"neighbours is {neighbours}, expected at least 1, or none for all")
-        if not 0 <= alpha <= 1:
-            problems.append(f"alpha is {alpha}, expected 0 to 1")
-        for option, value in (("shrink", shrink), ("user_weight", user_weight)):
-            if not 0 <= value < float("inf"):
-                problems.append(f"{option} is {value}, expected 0 or more")
-        refuse(problems)
+        check_options(neighbours, shrink, alpha, ("user_weight", user_weight))
         self.neighbours = neighbours
         self.shrink = shrink
         self.alpha = alpha
@@ -58,30 +50,20 @@ class ItemKNN(Recommender):
 
     def _fit(self, snapshot: Snapshot) -> None:
         self._held = sp.csr_array(snapshot.matrix(), dtype=np.float32)
-        self._similarity = self._similarities(self._held.astype(np.float64))
+        self._similarity = self._similarities(self._held)
 
     def _score(self, users: np.ndarray) -> np.ndarray:
         return np.asarray((self._held[users] @ self._similarity).toarray())
 
     def _similarities(self, held: Any) -> Any:
         """[n_items, n_items] CSR float32: row i holds the neighbours of i."""
-        n_users, n_items = held.shape
-        sizes = np.diff(held.indptr)
-        weight = np.maximum(sizes, 1.0) ** -self.user_weight
-        weighted = sp.csr_array(held.T @ sp.diags_array(weight, shape=(n_users, n_users)))
-        own = np.asarray(weighted.sum(axis=1)).ravel()  # c_ii
-        # an item nobody holds has no similarity to divide
-        own[own == 0] = 1.0
-        norm_held, norm_other = own**self.alpha, own ** (1.0 - self.alpha)
-        rows = max(1, _MEMORY // (8 * max(1, n_items)))
+        n_items = held.shape[1]
+        near = Neighbours(
+            sp.csr_array(held.T), self.neighbours, self.shrink, self.alpha, self.user_weight
+        )
+        rows = max(1, _MEMORY // (12 * max(1, n_items)))
         blocks = [sp.csr_array((0, n_items), dtype=np.float32)]
         for start in range(0, n_items, rows):
-            block = (weighted[start : start + rows] @ held).toarray()
-            index = np.arange(len(block))
-            block[index, start + index] = 0.0
-            block /= np.outer(norm_held[start : start + rows], norm_other) + self.shrink
-            if self.neighbours is not None and self.neighbours < n_items:
-                least = np.partition(block, n_items - self.neighbours, axis=1)
-                block[block < least[:, [n_items - self.neighbours]]] = 0.0
-            blocks.append(sp.csr_array(block.astype(np.float32)))
+            block = near.rows(np.arange(start, min(start + rows, n_items)))
+            blocks.append(block.astype(np.float32))
         return sp.vstack(blocks, format="csr")

@@ -3,56 +3,45 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from finrec_dgl.base.config import choice, refuse
-from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.baselines.base import Recommender
 from finrec_dgl.baselines.content import Content
+from finrec_dgl.baselines.ease import EASE
+from finrec_dgl.baselines.factors import ALS, BPR
 from finrec_dgl.baselines.itemknn import ItemKNN
+from finrec_dgl.baselines.lightgcn import LightGCN
 from finrec_dgl.baselines.popularity import Popularity
 from finrec_dgl.baselines.textonly import TextOnly
-from finrec_dgl.evaluation import evaluate
+from finrec_dgl.baselines.userknn import UserKNN
 
-if TYPE_CHECKING:
-    from finrec_dgl.dataset import Dataset
 
-METRIC = "ndcg@10"
+def combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Every combination of ``grid``, the last option varying fastest; one where it is empty."""
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """How to make one baseline, and the values that each of its options is tried with."""
+    """How to make one baseline, and the values that each of its options is tried with.
+
+    ``seeded``: it draws at random, and ``make`` takes a ``seed`` besides the options of the grid.
+    """
 
     name: str
     make: Callable[..., Recommender]
     grid: Mapping[str, tuple[Any, ...]]
+    seeded: bool = False
 
     def options(self) -> list[dict[str, Any]]:
-        """Every combination of the grid, the last option varying fastest; one where it is empty."""
-        return [
-            dict(zip(self.grid, values, strict=True))
-            for values in itertools.product(*self.grid.values())
-        ]
+        """Every combination of the grid, see ``combinations``."""
+        return combinations(self.grid)
 
-
-@dataclass(frozen=True)
-class Trial:
-    """One combination of options and the validation NDCG@10 it reached."""
-
-    options: Mapping[str, Any]
-    ndcg: float
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What tuning chose: ``recommender`` is refitted on everything before the cut."""
-
-    recommender: Recommender
-    chosen: Trial
-    trials: tuple[Trial, ...]
+    def made(self, options: Mapping[str, Any], seed: int = 0) -> Recommender:
+        """The baseline with ``options``, unfitted; ``seed`` counts where it draws at random."""
+        return self.make(**options, **({"seed": seed} if self.seeded else {}))
 
 
 BASELINES: Mapping[str, Baseline] = {
@@ -70,31 +59,31 @@ BASELINES: Mapping[str, Baseline] = {
                 "neighbours": (50, 200, None),
             },
         ),
+        Baseline(
+            "userknn",
+            UserKNN,
+            {
+                "item_weight": (0.0, 0.5, 1.0),
+                "alpha": (0.5, 0.7),
+                "shrink": (1.0, 10.0),
+                "neighbours": (50, 200, None),
+            },
+        ),
+        Baseline("ease", EASE, {"l2": (100.0, 300.0, 1000.0, 3000.0, 10000.0, 30000.0)}),
+        Baseline(
+            "als",
+            ALS,
+            {"factors": (16, 64), "confidence": (1.0, 5.0), "l2": (10.0, 30.0, 100.0, 300.0)},
+            seeded=True,
+        ),
+        Baseline(
+            "bpr",
+            BPR,
+            {"l2": (0.01, 0.03, 0.1), "rate": (0.005, 0.01, 0.02), "epochs": (50, 100, 200)},
+            seeded=True,
+        ),
+        Baseline("lightgcn", LightGCN, {"epochs": (10, 20, 40, 80)}, seeded=True),
         Baseline("text", TextOnly, {}),
         Baseline("content", Content, {"neighbours": (1, 5, 20, None), "posts": (False, True)}),
     )
 }
-
-
-def tune(name: str, dataset: Dataset, *, group: str = "all", progress: Progress = SILENT) -> Tuned:
-    """Try the grid of the baseline ``name`` on validation, and refit the best.
-
-    Each combination is fitted on the "train" snapshot and evaluated on "valid" (``group`` as
-    ``evaluate`` takes it); the highest NDCG@10 wins, the first of equals. The winner is made anew
-    and fitted on the "fit" snapshot. The test split is never looked at. Raises ConfigError for an
-    unknown name, DataError where the dataset lacks what the baseline needs.
-    """
-    refuse(choice("baseline", name, tuple(BASELINES)), where="baseline")
-    baseline = BASELINES[name]
-    train = dataset.snapshot("train")
-    trials = []
-    grid = baseline.options()
-    with progress.task(f"tuning {name}", total=len(grid), unit="trials") as task:
-        for options in grid:
-            scorer = baseline.make(**options).fit(train)
-            found = evaluate(scorer, dataset, "valid", group=group)
-            trials.append(Trial(options, found.metrics[METRIC]))
-            task.advance(ndcg=round(trials[-1].ndcg, 4))
-    chosen = max(trials, key=lambda trial: trial.ndcg)
-    refitted = baseline.make(**chosen.options).fit(dataset.snapshot("fit"))
-    return Tuned(refitted, chosen, tuple(trials))

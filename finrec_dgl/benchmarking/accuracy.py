@@ -143,7 +143,9 @@ def _plan(
 
 def _jobs(name: str, seeds: int, config: TrainConfig, rates: tuple[float, ...]) -> list[_Job]:
     if name in BASELINES:
-        return [_Job(name, None, {"grid": dict(BASELINES[name].grid)}, None)]
+        baseline = BASELINES[name]
+        drawn = range(config.seed, config.seed + seeds) if baseline.seeded else (None,)
+        return [_Job(name, seed, {"grid": dict(baseline.grid)}, None) for seed in drawn]
     model = replace(config.model, **HYBRIDS[name])
     jobs = []
     for seed in range(config.seed, config.seed + seeds):
@@ -188,7 +190,7 @@ def _result(job: _Job, dataset: Dataset, out: Path, progress: Progress) -> dict[
 def _baseline(job: _Job, dataset: Dataset, progress: Progress) -> dict[str, Any]:
     started = time.perf_counter()
     try:
-        tuned = tune(job.model, dataset, progress=progress)
+        tuned = tune(job.model, dataset, job.seed or 0, progress=progress)
     except DataError as error:
         # both splits have targets: it is the baseline that cannot be fitted
         raise _Unavailable(error.found) from error

@@ -145,7 +145,7 @@ def _measure(
         raise UsageError(f"the split is '{split}'", expected=" or ".join(BASE_STAGE))
     cutoffs = check_cutoffs(k)
     targets = dataset.targets(split)
-    parts = {name: _group(dataset, split, name) for name in groups}
+    parts = {name: group_of(dataset, split, name) for name in groups}
     parts = {name: part for name, part in parts.items() if part[1].any()}
     if not parts:
         which = "targets" if "all" in groups else f"{groups[0]} targets"
@@ -177,8 +177,11 @@ def _measure(
     return found
 
 
-def _group(dataset: Dataset, split: str, group: str) -> tuple[np.ndarray, np.ndarray]:
-    """The candidates of ``group``, bool [I], and which targets are its, bool [T]."""
+def group_of(dataset: Dataset, split: str, group: str) -> tuple[np.ndarray, np.ndarray]:
+    """The candidates of ``group``, bool [I], and which targets are its, bool [T].
+
+    Raises UsageError for an unknown group, DataError where nothing is held out.
+    """
     candidates, targets = dataset.candidates(split), dataset.targets(split)
     if group == "all":
         return candidates, np.ones(len(targets), bool)

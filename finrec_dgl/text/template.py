@@ -31,11 +31,13 @@ def humanise(column: str) -> str:
 def render_table(table: pa.Table, columns: Sequence[str], title: str | None = None) -> list[str]:
     """One text for each row of ``table``; the empty string where every value is absent.
 
-    The value of ``title`` comes first, bare; then, for each of ``columns`` in order, the sentence
-    ``Label: value.`` with the column's name humanised. Null and blank values are skipped, and every
-    run of white space becomes one space. ``title`` may be one of ``columns`` or not::
+    The value of ``title`` comes first, bare; then a sentence for each of ``columns`` in order:
+    beside a title a string stands for itself, since a label that every text has makes all alike to
+    an encoder; all else, and everything where there is no title, is ``Label: value.`` with the
+    column's name humanised. Null and blank values are skipped, and every run of white space becomes
+    one space. ``title`` may be one of ``columns`` or not::
 
-        Acme Growth. Asset sub category: Large cap. Sector: Technology.
+        Acme Growth. Large cap. Technology. Ongoing charge: 0.2.
 
     Raises DataError where a column is absent or holds something other than plain values.
     """
@@ -56,7 +58,12 @@ def render_table(table: pa.Table, columns: Sequence[str], title: str | None = No
 
 
 def _render(batch: pa.RecordBatch, labelled: Sequence[str], title: str | None) -> list[str]:
-    sentences = [_sentences(_values(batch, column), humanise(column)) for column in labelled]
+    sentences = [
+        _closed(_values(batch, column))
+        if title is not None and _is_words(batch[column].type)
+        else _sentences(_values(batch, column), humanise(column))
+        for column in labelled
+    ]
     empty = pa.array([""] * len(batch), pa.string())
     body = pc.binary_join_element_wise(empty, *sentences, " ", null_handling="skip")
     body = pc.utf8_trim_whitespace(body)
@@ -68,6 +75,12 @@ def _render(batch: pa.RecordBatch, labelled: Sequence[str], title: str | None) -
         body = pc.utf8_trim_whitespace(body)
     texts: list[str] = body.to_pylist()
     return texts
+
+
+def _is_words(kind: pa.DataType) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _values(batch: pa.RecordBatch, column: str) -> pa.Array:

@@ -15,6 +15,8 @@ from finrec_dgl.evaluation import evaluate
 class FakeDataset:
     """A planted world: its targets are the validation set; "fit" holds them too."""
 
+    cut = valid_cut = None
+
     def __init__(self) -> None:
         self.train, self.valid = planted()
         mask = self.train.matrix().toarray() > 0
@@ -33,7 +35,7 @@ class FakeDataset:
         return np.ones(self.train.n_items, dtype=bool)
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", [name for name, one in BASELINES.items() if not one.seeded])
 class TestRegistered(RecommenderContract):
     """Every baseline with the first options of its grid keeps the contract."""
 

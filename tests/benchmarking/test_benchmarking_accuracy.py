@@ -8,7 +8,7 @@ import pytest
 from benchmarking_worlds import TINY, make_dataset, without_dates
 
 from finrec_dgl.base.errors import ConfigError, DataError, UsageError
-from finrec_dgl.baselines import Popularity
+from finrec_dgl.baselines import BASELINES, Popularity
 from finrec_dgl.benchmarking import MODELS, accuracy, compare_models
 from finrec_dgl.dataset import PreprocessOptions, build_dataset
 from finrec_dgl.evaluation import Evaluation, compare, evaluate, holm
@@ -55,10 +55,13 @@ def test_every_model_has_its_row_and_its_seeds(made):
     assert [row.model for row in table.rows] == list(MODELS)
     assert not table.skipped
     assert {row.model: len(row.by_seed) for row in table.rows} == {
-        name: 2 if name.startswith("hybrid") else 1 for name in MODELS
+        name: 2 if name.startswith("hybrid") or BASELINES[name].seeded else 1 for name in MODELS
     }
     seeds = [one["seed"] for one in results(out) if one["model"] == "hybrid"]
     assert seeds == [0, 1]
+    drawn = [one for one in results(out) if one["model"] == "bpr"]
+    assert [one["seed"] for one in drawn] == [0, 1]
+    assert drawn[0]["per_user"] != drawn[1]["per_user"]
 
 
 def test_nothing_is_done_twice(made, counted):

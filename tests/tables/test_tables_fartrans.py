@@ -50,7 +50,8 @@ def test_the_official_files_are_read(folder):
     assert tables.users["riskLevel"].to_pylist() == ["Predicted_Income", "Income"]
     assert "lastQuestionnaireDate" not in tables.users.column_names
     assert tables.user_text == tables.user_categories
-    assert tables.item_text[-1] == "market"
+    assert tables.item_text[::4] == ("assetName", "industry")
+    assert {"assetShortName", "market"} <= {*tables.items.column_names} - {*tables.item_text}
     assert tables.item_categories == ("assetCategory", "assetSubCategory", "sector", "marketID")
     assert tables.item_title == "assetName"
 
@@ -70,7 +71,7 @@ def test_only_the_transactions_are_needed(folder):
     tables = read_source(folder({"transactions.csv": TRANSACTIONS}))
     assert (tables.items, tables.users, tables.item_text) == (None, None, ())
     tables = read_source(folder({"asset_information.csv": ASSETS}))
-    assert "market" not in tables.item_text
+    assert "market" not in tables.items.column_names
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ def test_posts_are_interactions_and_retweets_are_ties_only(folder):
     assert tables.ties.to_pylist() == [
         {"source_id": "u2", "target_id": "u1", "kind": "retweet", "timestamp": 1388620800}
     ]
-    assert tables.item_text == ("company", "sector", "item_id")
+    assert tables.item_text == ("company", "sector")
     assert tables.item_categories == ("sector",)
     assert (tables.user_text, tables.user_categories) == ((), ("verified",))
 

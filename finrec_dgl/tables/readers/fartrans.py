@@ -17,15 +17,8 @@ from finrec_dgl.tables.sheets import find_file, need_file
 
 LOOKED_FOR = "transactions.csv (with asset_information.csv, customer_information.csv, markets.csv)"
 _ENDINGS = (".csv", ".csv.gz", ".csv.zst")
-_ASSET_TEXT = (
-    "assetName",
-    "assetShortName",
-    "assetCategory",
-    "assetSubCategory",
-    "sector",
-    "industry",
-    "market",
-)
+# the short name is a code, and the market says little of the asset: both blur its text
+_ASSET_TEXT = ("assetName", "assetCategory", "assetSubCategory", "sector", "industry")
 _ASSET_CATEGORIES = ("assetCategory", "assetSubCategory", "sector", "marketID")
 _CUSTOMER = ("customerType", "riskLevel", "investmentCapacity")
 
@@ -97,7 +90,7 @@ def _assets(folder: Path, options: ReadOptions, dropped: dict[str, int]) -> pa.T
     path = find_file(folder, "asset_information", _ENDINGS)
     if path is None:
         return None
-    columns = [one for one in (*_ASSET_TEXT, "marketID") if one != "market"]
+    columns = [*_ASSET_TEXT, "assetShortName", "marketID"]
     assets = load_table(
         path,
         "items",

@@ -53,7 +53,7 @@ def read(folder: Path, options: ReadOptions) -> Tables:
             options,
             items,
             users,
-            item_text=("company", "sector", "item_id"),
+            item_text=("company", "sector"),
             item_categories=("sector",),
             user_categories=("verified",),
         ),
