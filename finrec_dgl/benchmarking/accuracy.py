@@ -9,8 +9,8 @@ from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.baselines import BASELINES
 from finrec_dgl.benchmarking.jobs import Measured, Study, Unavailable, open_folder
-from finrec_dgl.benchmarking.outcome import name_of, table_of, write_combined, write_table
-from finrec_dgl.benchmarking.table import Combined, Skipped, Table
+from finrec_dgl.benchmarking.outcome import Outcome, name_of, table_of, write_combined, write_table
+from finrec_dgl.benchmarking.table import Skipped, Table
 from finrec_dgl.benchmarking.tuning import TRAINED, Tuning, measure_baseline, measure_trained
 from finrec_dgl.dataset import Dataset
 from finrec_dgl.training import TrainConfig
@@ -68,7 +68,7 @@ def compare_everywhere(
     seeds: int = 5,
     tuning: Tuning | None = None,
     progress: Progress = SILENT,
-) -> tuple[list[Table], Combined | None]:
+) -> Outcome:
     """``compare_models`` on each data set with its configuration, and all side by side.
 
     In ``out`` each has a folder of its name; several share ``table.json``, ``table.md`` and
@@ -81,7 +81,7 @@ def compare_everywhere(
         progress.note(f"comparing on {name_of(dataset)}")
         place = out / name_of(dataset)
         tables.append(compare_models(dataset, place, models, seeds, config, tuning, progress))
-    return tables, write_combined(out, tables)
+    return write_combined(out, tables)
 
 
 def check_asked(models: Sequence[str], known: Sequence[str], seeds: int) -> None:

@@ -121,7 +121,10 @@ class Study:
             started = time.perf_counter()
             made = make()
             groups = evaluate_groups(made.scorer, self.dataset, "test")
-            write_json(path, self._record(job, made, groups, time.perf_counter() - started))
+            record = self._record(job, made, groups, time.perf_counter() - started)
+            if learnt is not None:
+                record["learnt"] = learnt.hash
+            write_json(path, record)
         result: dict[str, Any] = read_json(path, what="result")
         for group in ("all", *result.get("groups", ())):
             evaluation_of(result, group, path)

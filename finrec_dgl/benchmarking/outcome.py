@@ -3,13 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from finrec_dgl.benchmarking.charts import Bar, bars, picture
 from finrec_dgl.benchmarking.jobs import Measured, mean_evaluation, write_outcome
 from finrec_dgl.benchmarking.table import METRIC, REFERENCE, Combined, Row, Skipped, Table, combine
 from finrec_dgl.dataset import Dataset
 from finrec_dgl.evaluation import Comparison, compare, holm
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The tables of one comparison, a data set each, and all side by side if there are several."""
+
+    tables: tuple[Table, ...]
+    combined: Combined | None
+
+    def to_mapping(self) -> dict[str, Any]:
+        """The same for machines."""
+        return {
+            "tables": [one.to_mapping() for one in self.tables],
+            "combined": None if self.combined is None else self.combined.to_mapping(),
+        }
 
 
 def table_of(
@@ -70,14 +87,14 @@ def write_table(out: Path, table: Table, name: str = "table") -> None:
     write_outcome(out, name, table.to_mapping(), table.to_markdown(), drawn)
 
 
-def write_combined(out: Path, tables: Sequence[Table], name: str = "table") -> Combined | None:
-    """The tables of several data sets as one, written to ``out``; None and nothing for one."""
+def write_combined(out: Path, tables: Sequence[Table], name: str = "table") -> Outcome:
+    """The tables of several data sets side by side, written to ``out``; one is left as it is."""
     if len(tables) < 2:
-        return None
+        return Outcome(tuple(tables), None)
     combined = combine(tables)
     drawn = picture(combined.title, [(one.title, _bars(one), ()) for one in tables])
     write_outcome(out, name, combined.to_mapping(), combined.to_markdown(), drawn)
-    return combined
+    return Outcome(tuple(tables), combined)
 
 
 def _bars(table: Table) -> str:

@@ -47,6 +47,10 @@ app.command("doctor")(doctor.doctor)
 
 benchmarks = typer.Typer(rich_markup_mode=None, help="Measure: so far how well models rank.")
 benchmarks.command("accuracy")(benchmark.accuracy)
+benchmarks.command("ablation")(benchmark.ablation)
+benchmarks.command("pseudo")(benchmark.pseudo)
+benchmarks.command("noise")(benchmark.noise)
+benchmarks.command("cold")(benchmark.cold)
 app.add_typer(benchmarks, name="benchmark")
 
 

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 from finrec_dgl.base.errors import UsageError
-from finrec_dgl.cli.options import names
+from finrec_dgl.cli.options import names, numbers
 from finrec_dgl.cli.output import Debug, Json, Output, Quiet, table
 from finrec_dgl.cli.train import read_config
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from finrec_dgl.benchmarking import Combined, Table
+    from finrec_dgl.benchmarking import Outcome
     from finrec_dgl.dataset import Dataset
     from finrec_dgl.training import TrainConfig
 
@@ -42,6 +42,20 @@ Budget = Annotated[int, typer.Option(help="Trials a model at most, when it is tu
 Windows = Annotated[
     int, typer.Option(help="Windows before the cut to tune on; the latest is validation.")
 ]
+Grid = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="KEY=[A,B]",
+        help="What is tried of all that is trained, such as lr=[1e-5,1e-3]; repeatable.",
+    ),
+]
+Part = Annotated[
+    str,
+    typer.Option(
+        metavar="hybrid|paper|all", help="The form of --config, the paper's plain one, or both."
+    ),
+]
+Epochs = Annotated[int | None, typer.Option(help="At most so many passes, in the paper's form.")]
 
 
 def accuracy(
@@ -60,13 +74,7 @@ def accuracy(
     sets: Sets = None,
     budget: Budget = 12,
     valid_windows: Windows = 3,
-    grid: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="KEY=[A,B]",
-            help="What is tried of all that is trained, such as lr=[1e-5,1e-3]; repeatable.",
-        ),
-    ] = None,
+    grid: Grid = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -82,10 +90,187 @@ def accuracy(
 
         wanted = names(models) or MODELS
         tuning = Tuning(budget, valid_windows, read_grid(grid))
-        tables, combined = compare_everywhere(opened, out, wanted, seeds, tuning, output.progress)
+        found = compare_everywhere(opened, out, wanted, seeds, tuning, output.progress)
         output.result(
-            document(out, tables, combined), lambda console: show_tables(console, tables, combined)
+            {"out": str(out), **found.to_mapping()}, lambda console: show_outcome(console, found)
         )
+
+
+def ablation(
+    datasets: Datasets,
+    out: Out,
+    part: Part = "all",
+    variants: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C", help="without-text, fusion-sum, layers-2, ...; by default all of them."
+        ),
+    ] = None,
+    seeds: Seeds = 5,
+    config: Configs = None,
+    sets: Sets = None,
+    epochs: Epochs = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Take the hybrid and the paper's form apart: each part off or otherwise, against the whole.
+
+    The hybrid is that of --config, over derived relations.
+    """
+    with Output(json=json, quiet=quiet, debug=debug) as output:
+        opened = open_all(datasets, config, sets)
+        from finrec_dgl.benchmarking import ablate
+
+        found = ablate(opened, out, _parts(part), names(variants), seeds, epochs, output.progress)
+        _result(output, out, found)
+
+
+def pseudo(
+    datasets: Datasets,
+    out: Out,
+    part: Part = "all",
+    lambdas: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Weights; by default 0,0.1,0.3,0.5,0.7.")
+    ] = None,
+    targets: Annotated[
+        str,
+        typer.Option(
+            metavar="A,B,C",
+            help="prototypes, columns, file; the last with --set model.pseudo_file=FILE.",
+        ),
+    ] = "prototypes,columns",
+    seeds: Seeds = 3,
+    config: Configs = None,
+    sets: Sets = None,
+    valid_windows: Windows = 3,
+    epochs: Epochs = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Try weights and kinds of pseudo-labels, and tell validation NDCG@10 of each."""
+    with Output(json=json, quiet=quiet, debug=debug) as output:
+        opened = open_all(datasets, config, sets)
+        from finrec_dgl.benchmarking import sweep_pseudo
+        from finrec_dgl.benchmarking.pseudo import LAMBDAS
+
+        found = sweep_pseudo(
+            opened,
+            out,
+            _parts(part),
+            numbers(lambdas, "--lambdas") or LAMBDAS,
+            names(targets) or (),
+            seeds,
+            valid_windows,
+            epochs,
+            output.progress,
+        )
+        output.result(
+            {"out": str(out), "sweeps": [one.to_mapping() for one in found]},
+            lambda console: show_tables(console, found),
+        )
+
+
+def noise(
+    datasets: Datasets,
+    out: Out,
+    part: Part = "all",
+    kinds: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C",
+            help="replaced, masked, gaussian, pseudo, drop, add; by default all of them.",
+        ),
+    ] = None,
+    levels: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Of every kind; by default each its own.")
+    ] = None,
+    seeds: Seeds = 3,
+    config: Configs = None,
+    sets: Sets = None,
+    epochs: Epochs = None,
+    nodes: Annotated[int, typer.Option(help="Whose text is changed to see how it spreads.")] = 20,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Corrupt texts, labels and edges, train on that, and tell what it costs on the clean test."""
+    with Output(json=json, quiet=quiet, debug=debug) as output:
+        opened = open_all(datasets, config, sets)
+        from finrec_dgl.benchmarking import measure_noise
+        from finrec_dgl.benchmarking.noise import LEVELS
+
+        found = measure_noise(
+            opened,
+            out,
+            _parts(part),
+            names(kinds) or tuple(LEVELS),
+            numbers(levels, "--levels"),
+            seeds,
+            epochs,
+            nodes,
+            output.progress,
+        )
+        shown: list[Shown] = []
+        for one in found:
+            shown += [*one.tables.values(), *([one.spread] if one.spread else [])]
+        output.result(
+            {"out": str(out), "datasets": [one.to_mapping() for one in found]},
+            lambda console: show_tables(console, shown),
+        )
+
+
+def cold(
+    datasets: Datasets,
+    out: Out,
+    models: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,C",
+            help="random, popularity, content, text, hybrid, hybrid-text, hybrid-graph; by default "
+            "all of them.",
+        ),
+    ] = None,
+    seeds: Seeds = 5,
+    config: Configs = None,
+    sets: Sets = None,
+    budget: Budget = 12,
+    valid_windows: Windows = 3,
+    grid: Grid = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Compare models on products or customers held out altogether, and on the others.
+
+    The data sets are made with preprocess --split cold-items or cold-users.
+    """
+    with Output(json=json, quiet=quiet, debug=debug) as output:
+        opened = open_all(datasets, config, sets)
+        from finrec_dgl.benchmarking import COLD_MODELS, Tuning, compare_cold
+
+        tuning = Tuning(budget, valid_windows, read_grid(grid))
+        wanted = names(models) or COLD_MODELS
+        found = compare_cold(opened, out, wanted, seeds, tuning, output.progress)
+        _result(output, out, found)
+
+
+def _result(output: Output, out: Path, found: Mapping[str, Outcome]) -> None:
+    """Tell several outcomes, by name."""
+
+    def show(console: Console) -> None:
+        for one in found.values():
+            show_outcome(console, one)
+
+    told = {name: one.to_mapping() for name, one in found.items()}
+    output.result({"out": str(out), **told}, show)
+
+
+def _parts(text: str) -> tuple[str, ...]:
+    from finrec_dgl.benchmarking.ablation import FORMS
+
+    return FORMS if text == "all" else names(text) or ()
 
 
 def open_all(
@@ -138,21 +323,29 @@ def read_grid(texts: Sequence[str] | None) -> dict[str, list[Any]] | None:
     return grid or None
 
 
-def document(out: Path, tables: Sequence[Table], combined: Combined | None) -> dict[str, Any]:
-    """The result for machines."""
-    return {
-        "out": str(out),
-        "tables": [one.to_mapping() for one in tables],
-        "combined": None if combined is None else combined.to_mapping(),
-    }
+def show_outcome(console: Console, outcome: Outcome) -> None:
+    """Draw each table, then all side by side."""
+    show_tables(console, [*outcome.tables, *([outcome.combined] if outcome.combined else [])])
 
 
-def show_tables(
-    console: Console, tables: Sequence[Table], combined: Combined | None = None
-) -> None:
-    """Draw each comparison, with its notes below, then all side by side."""
-    shown: list[Table | Combined] = [*tables, *([combined] if combined else [])]
-    for one in shown:
+class Shown(Protocol):
+    """A table that can be drawn."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def headers(self) -> tuple[str, ...]: ...
+
+    @property
+    def notes(self) -> tuple[str, ...]: ...
+
+    def cells(self) -> list[tuple[str, ...]]: ...
+
+
+def show_tables(console: Console, tables: Sequence[Shown]) -> None:
+    """Draw each of ``tables``, with its notes below."""
+    for one in tables:
         console.print(table(one.title, one.headers, one.cells()))
         for note in one.notes:
             console.print(f"  {note}", markup=False)
