@@ -161,17 +161,17 @@ def test_make_targets_exist() -> None:
 
 def test_every_setting_is_told_with_its_default() -> None:
     """Catches a field of the configuration that the model's page lacks, or tells otherwise."""
-    from finrec_dgl.nn import HybridConfig
-    from finrec_dgl.training import TrainConfig
+    from finrec_dgl.nn import DerivedConfig, HybridConfig
+    from finrec_dgl.training import FinetuneConfig, TrainConfig
 
     text = (DOCS / "model.md").read_text(encoding="utf-8")
-    hybrid, _, training = text.partition("### HybridConfig")[2].partition("### TrainConfig")
-    for cls, section in ((HybridConfig, hybrid), (TrainConfig, training.partition("\n## ")[0])):
+    for cls in (HybridConfig, DerivedConfig, TrainConfig, FinetuneConfig):
+        section = re.split(r"\n##+ ", text.partition(f"\n### {cls.__name__}\n")[2])[0]
         told = dict(_SETTING.findall(section))
         default = cls()
         assert list(told) == [one.name for one in dataclasses.fields(cls)], cls.__name__
         for name, value in told.items():
-            if name != "model":
+            if not dataclasses.is_dataclass(getattr(default, name)):
                 assert value == shown(getattr(default, name)), f"{cls.__name__}.{name}"
 
 

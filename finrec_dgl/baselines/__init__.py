@@ -9,7 +9,7 @@ from finrec_dgl.baselines.lightgcn import LightGCN
 from finrec_dgl.baselines.popularity import Popularity
 from finrec_dgl.baselines.registry import BASELINES, Baseline
 from finrec_dgl.baselines.textonly import TextOnly
-from finrec_dgl.baselines.tuning import Trial, Tuned, tune, tuning_windows
+from finrec_dgl.baselines.tuning import Trial, Tuned, tune
 from finrec_dgl.baselines.userknn import UserKNN
 
 __all__ = [
@@ -28,5 +28,4 @@ __all__ = [
     "Tuned",
     "UserKNN",
     "tune",
-    "tuning_windows",
 ]

@@ -5,26 +5,21 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from finrec_dgl.base.config import choice, refuse
-from finrec_dgl.base.errors import DataError
 from finrec_dgl.base.progress import SILENT, Progress, Task
 from finrec_dgl.baselines.base import Recommender
 from finrec_dgl.baselines.registry import BASELINES, Baseline
-from finrec_dgl.dataset.windows import Window, validation_windows
-from finrec_dgl.evaluation.evaluate import group_of
-from finrec_dgl.evaluation.metrics import ndcg
-from finrec_dgl.evaluation.ranking import Scorer, rank_targets
+from finrec_dgl.dataset.windows import validation_windows
+from finrec_dgl.evaluation import window_ndcg
 
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Dataset
-
-CUTOFF = 10
 
 
 @dataclass(frozen=True)
@@ -42,33 +37,6 @@ class Tuned:
     recommender: Recommender
     chosen: Trial
     trials: tuple[Trial, ...]
-
-
-def tuning_windows(dataset: Dataset, count: int = 1, group: str = "all") -> list[Window]:
-    """What options are chosen by: all of it before the cut, so that the test plays no part.
-
-    The validation part, and at most ``count`` - 1 windows before it (``validation_windows``). With
-    ``group`` warm or cold (as ``evaluate`` takes it) the validation part alone, for before it
-    nothing is held out. Raises DataError where validation has no targets.
-    """
-    first, *rest = validation_windows(dataset, count if group == "all" else 1)
-    if group != "all":
-        items, asked = group_of(dataset, "valid", group)
-        targets = type(first.targets)(first.targets.user[asked], first.targets.item[asked])
-        first = replace(first, targets=targets, candidates=items)
-    if not len(first.targets):
-        raise DataError(
-            "validation has no targets: there is nothing to tune on",
-            expected="at least one user with a new interaction in it",
-            mend="choose another cut when the dataset is made",
-        )
-    return [first, *rest]
-
-
-def window_ndcg(scorer: Scorer, window: Window) -> float:
-    """The mean NDCG@10 of the users with targets. Raises TrainingError for bad scores."""
-    found = rank_targets(scorer, window.targets, window.snapshot.pairs, window.candidates)
-    return float(ndcg(found.ranks, found.owner, len(found.users), CUTOFF).mean())
 
 
 def within_budget(
@@ -136,16 +104,17 @@ def choose(
     known: MutableMapping[str, float] | None = None,
     progress: Progress = SILENT,
 ) -> tuple[Trial, ...]:
-    """The trials of the baseline ``name`` on ``tuning_windows``; ``best_of`` them is the choice.
+    """The trials of the baseline ``name``; ``best_of`` them is the choice.
 
-    Each combination of its grid, or ``budget`` of them, is fitted on the snapshot of each window;
+    Each combination of its grid, or ``budget`` of them, is fitted on the snapshot of each of
+    ``dataset.windows.validation_windows`` (``windows`` of them, for ``group``);
     what counts is the mean NDCG@10. One that draws at random does so by ``seed``. The test split is
     never looked at. Raises ConfigError for an unknown name, DataError where the dataset lacks what
     the baseline needs.
     """
     refuse(choice("baseline", name, tuple(BASELINES)), where="baseline")
     baseline = BASELINES[name]
-    asked = tuning_windows(dataset, windows, group)
+    asked = validation_windows(dataset, windows, group)
     options = within_budget(baseline.options(), budget, default_options(baseline))
 
     def measure(one: Mapping[str, Any]) -> float:

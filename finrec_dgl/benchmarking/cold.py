@@ -13,7 +13,7 @@ from finrec_dgl.benchmarking.outcome import Outcome, name_of, table_of, write_co
 from finrec_dgl.benchmarking.table import METRIC, REFERENCE
 from finrec_dgl.benchmarking.tuning import Tuning
 from finrec_dgl.dataset import Dataset
-from finrec_dgl.evaluation.evaluate import GROUPS
+from finrec_dgl.dataset.windows import GROUPS
 from finrec_dgl.training import TrainConfig
 
 FLOOR = Chance.name

@@ -18,8 +18,6 @@ from finrec_dgl.baselines.tuning import (
     best_of,
     choose,
     try_options,
-    tuning_windows,
-    window_ndcg,
     within_budget,
 )
 from finrec_dgl.benchmarking.jobs import (
@@ -35,7 +33,8 @@ from finrec_dgl.benchmarking.jobs import (
 )
 from finrec_dgl.benchmarking.table import REFERENCE
 from finrec_dgl.dataset import Dataset
-from finrec_dgl.dataset.windows import Window, windows
+from finrec_dgl.dataset.windows import Window, validation_windows, windows
+from finrec_dgl.evaluation import window_ndcg
 from finrec_dgl.training import TrainConfig, train
 from finrec_dgl.training.learner import fit
 
@@ -194,7 +193,7 @@ def measure_baseline(
     baseline, dataset = BASELINES[name], study.dataset
     grid = {key: list(values) for key, values in baseline.grid.items()}
     known = study.trials(name, grid, tuning.windows, group, first_seed)
-    asked = tuning_windows(dataset, tuning.windows, group)
+    asked = validation_windows(dataset, tuning.windows, group)
     try:
         trials = choose(
             name,
@@ -272,8 +271,8 @@ def usable_windows(dataset: Dataset, config: TrainConfig, count: int) -> list[Wi
     are left out.
     """
     if not config.average:
-        return tuning_windows(dataset)
-    first, *rest = tuning_windows(dataset, count)
+        return validation_windows(dataset)
+    first, *rest = validation_windows(dataset, count)
     if config.loss == "backtest":
         how = (config.windows, config.window_step, config.warm_up)
         rest = [one for one in rest if windows(dataset, one.start or 0, *how)]

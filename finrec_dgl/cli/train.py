@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from finrec_dgl.base.errors import UsageError
 from finrec_dgl.cli.options import integers
 from finrec_dgl.cli.output import Debug, Json, Output, Quiet, table
 
@@ -32,6 +33,19 @@ def train(
     workers: Annotated[int | None, typer.Option(help="Processes that sample.")] = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many passes.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
+    finetune: Annotated[
+        str | None,
+        typer.Option(metavar="none|lora", help="Fine-tune the text encoder first; needs --tables."),
+    ] = None,
+    tables: Annotated[
+        Path | None, typer.Option(help="The folder that the data set was made from, for its texts.")
+    ] = None,
+    split_file: Annotated[
+        Path | None, typer.Option(help="With --tables: the split the data set was made with.")
+    ] = None,
+    encoder: Annotated[
+        Path | None, typer.Option(help="With --tables: the encoder's folder, if it was a folder.")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of the configuration.")] = None,
     sets: Annotated[
         list[str] | None,
@@ -64,14 +78,19 @@ def train(
             "epochs": epochs,
             "seed": seed,
         }
-        settings = read_config(config, sets or [], options)
+        if tables is None and (split_file or encoder):
+            raise UsageError("--split-file and --encoder go with --tables", mend="add --tables")
+        method = [] if finetune is None else [f"finetune.method={finetune}"]
+        settings = read_config(config, [*(sets or []), *method], options)
         from finrec_dgl.dataset import load_dataset
+        from finrec_dgl.training import TextSource
         from finrec_dgl.training import train as fit
 
         done = fit(
             load_dataset(dataset),
             run,
             settings,
+            texts=None if tables is None else TextSource(tables, split_file, encoder),
             progress=output.progress,
             resume=resume,
             overwrite=overwrite,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from finrec_dgl._version import __version__
-from finrec_dgl.base.config import choice, refuse, to_mapping
+from finrec_dgl.base.config import choice, from_mapping, refuse, to_mapping
+from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.base.files import (
     check_writable_folder,
     folder_atomically,
@@ -23,7 +24,7 @@ from finrec_dgl.base.files import (
 )
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import layout
-from finrec_dgl.dataset.cold import draw_cold, without_cold
+from finrec_dgl.dataset.cold import Cold, draw_cold, without_cold
 from finrec_dgl.dataset.columns import add_counts
 from finrec_dgl.dataset.events import (
     assign_events,
@@ -33,15 +34,15 @@ from finrec_dgl.dataset.events import (
     target_arrays,
 )
 from finrec_dgl.dataset.ids import USER_IDS, id_key, key_check
-from finrec_dgl.dataset.nodes import find_nodes
-from finrec_dgl.dataset.profiles import item_table, profile_versions
+from finrec_dgl.dataset.nodes import Nodes, find_nodes
+from finrec_dgl.dataset.profiles import Versions, item_table, profile_versions
 from finrec_dgl.dataset.snapshot import pair_keys, pairs_of_keys
 from finrec_dgl.dataset.splits import Assignment, SplitOptions, iso
 from finrec_dgl.dataset.store import Dataset, load_dataset
-from finrec_dgl.dataset.texts import encode, rendered
+from finrec_dgl.dataset.texts import Parts, distinct_texts, encode, rendered
 from finrec_dgl.dataset.ties import tie_arrays
 from finrec_dgl.tables import FORMATS, ReadOptions
-from finrec_dgl.tables.contract import Tables
+from finrec_dgl.tables.contract import GivenSplit, Tables
 from finrec_dgl.tables.reading import read_source
 from finrec_dgl.tables.splits import read_split_file
 from finrec_dgl.text import EncoderSpec
@@ -116,37 +117,17 @@ def build_dataset(
     out, options = Path(out), options or PreprocessOptions()
     check_writable_folder(out, marker=layout.MANIFEST, overwrite=overwrite)
     key = id_key() if options.user_ids == "hashed" else None
-    split_file = options.split.split_file
-    given = read_split_file(split_file) if split_file else tables.given
-
     progress.note("splitting")
     dropped: dict[str, int] = dict(tables.dropped)
-    assignment = assign_events(tables, options.split, given)
-    if assignment.kind != "given":
-        given = None
-    add_counts(dropped, assignment.left_out)
-    events = tables.interactions.append_column("stage", pa.array(assignment.stage))
-    fit = core_events(events.filter(pa.array(assignment.fit)), options.k_core, dropped)
-    cold = draw_cold(fit, options.split)
-    nodes = find_nodes(tables, fit, assignment, given, cold, core=options.k_core > 0, key=key)
-    fit, removed = without_cold(fit, cold, dropped)
-    interactions = interaction_arrays(fit, nodes)
-    targets = target_arrays(tables, interactions, nodes, assignment, given, cold, dropped)
+    known = _known(tables, options, key, dropped)
+    assignment, nodes, interactions = known.assignment, known.nodes, known.interactions
+    items, users, cold = known.items, known.users, known.cold
+    targets = target_arrays(tables, interactions, nodes, assignment, known.given, cold, dropped)
     kinds, ties = tie_arrays(tables, nodes, assignment.cut, dropped)
-    items = profile_versions(tables, "item", nodes.items, assignment.cut, dropped)
-    users = profile_versions(tables, "user", nodes.users, assignment.cut, dropped)
-
-    parts = (
-        (rendered(tables, "item", items.rows), len(items.arrays["item_node"])),
-        (rendered(tables, "user", users.rows), len(users.arrays["user_node"])),
-        (interactions.pop("post"), len(fit)),
-        # last, so that no other text's row depends on them
-        (removed["text"] if "text" in removed.column_names else None, len(removed)),
-    )
-    vectors, codes, encoder = encode(parts, options.encoder, options.cache, progress)
+    vectors, codes, encoder = encode(known.texts, options.encoder, options.cache, progress)
     items.arrays["item_text"], users.arrays["user_text"], interactions["text"], about = codes
     if cold is not None and cold.side == "item":
-        interactions.update(post_arrays(removed, nodes, about))
+        interactions.update(post_arrays(known.removed, nodes, about))
 
     progress.note("writing")
     manifest: dict[str, Any] = {
@@ -156,7 +137,10 @@ def build_dataset(
         "hash": "",
         "source": _source(tables, source),
         "options": _record(options),
-        "split": {**_split_record(assignment, split_file), "cold_side": options.split.cold_side},
+        "split": {
+            **_split_record(assignment, options.split.split_file),
+            "cold_side": options.split.cold_side,
+        },
         "counts": {
             "users": len(nodes.users),
             "items": len(nodes.items),
@@ -195,6 +179,115 @@ def build_dataset(
     with folder_atomically(out, marker=layout.MANIFEST, overwrite=overwrite) as folder:
         _write(folder, arrays, named, manifest)
     return load_dataset(out, verify=False)
+
+
+@dataclass(frozen=True, eq=False)
+class _Known:
+    """What was known before the cut.
+
+    ``removed``: events of held-out items, of which only the texts stay. ``texts``: of items'
+    profiles, users' profiles, posts and those, which come last, so that no other text's row depends
+    on them.
+    """
+
+    given: GivenSplit | None
+    assignment: Assignment
+    nodes: Nodes
+    cold: Cold | None
+    removed: pa.Table
+    interactions: dict[str, Any]
+    items: Versions
+    users: Versions
+    texts: Parts
+
+
+def _known(
+    tables: Tables, options: PreprocessOptions, key: bytes | None, dropped: dict[str, int]
+) -> _Known:
+    split_file = options.split.split_file
+    given = read_split_file(split_file) if split_file else tables.given
+    assignment = assign_events(tables, options.split, given)
+    if assignment.kind != "given":
+        given = None
+    add_counts(dropped, assignment.left_out)
+    events = tables.interactions.append_column("stage", pa.array(assignment.stage))
+    fit = core_events(events.filter(pa.array(assignment.fit)), options.k_core, dropped)
+    cold = draw_cold(fit, options.split)
+    nodes = find_nodes(tables, fit, assignment, given, cold, core=options.k_core > 0, key=key)
+    fit, removed = without_cold(fit, cold, dropped)
+    interactions = interaction_arrays(fit, nodes)
+    items = profile_versions(tables, "item", nodes.items, assignment.cut, dropped)
+    users = profile_versions(tables, "user", nodes.users, assignment.cut, dropped)
+    texts = (
+        (rendered(tables, "item", items.rows), len(items.arrays["item_node"])),
+        (rendered(tables, "user", users.rows), len(users.arrays["user_node"])),
+        (interactions.pop("post"), len(fit)),
+        (removed["text"] if "text" in removed.column_names else None, len(removed)),
+    )
+    return _Known(given, assignment, nodes, cold, removed, interactions, items, users, texts)
+
+
+def read_texts(
+    dataset: Dataset, tables: Tables | str | Path, split_file: str | Path | None = None
+) -> list[str]:
+    """The texts of which ``dataset`` keeps the vectors, in their order, from its ``tables`` again.
+
+    ``tables``: the folder it was made from, read as it was then, or tables in memory;
+    ``split_file``: the one it was made with, if any. The texts are all from before the cut.
+
+    Raises DataError where the tables are not those that the data set was made from, UsageError
+    where the split file is lacking.
+    """
+    record = dataset.manifest["options"]
+    options = from_mapping(PreprocessOptions, record, where=str(dataset.path / layout.MANIFEST))
+    options = replace(options, split=_split_again(dataset, options.split, split_file))
+    if not isinstance(tables, Tables):
+        tables = read_source(
+            tables, format=dataset.manifest["source"]["format"], options=options.read
+        )
+    key = id_key() if options.user_ids == "hashed" else None
+    known = _known(tables, options, key, {})
+    ids = {
+        "users": layout.ids_digest(known.nodes.stored_users(options.user_ids)),
+        "items": layout.ids_digest(known.nodes.items),
+    }
+    texts, codes = distinct_texts(known.texts)
+    stored = (dataset.item_profiles.text, dataset.user_profiles.text, dataset.interactions.text)
+    # those of held-out items follow in an order of their own; their number is held by the total
+    same = [np.array_equal(one, other) for one, other in zip(codes, stored, strict=False)]
+    same_ids = ids == dataset.manifest["ids"]
+    if not same_ids or not all(same) or len(texts) != len(dataset.vectors):
+        raise DataError(
+            f"the tables give other {'texts' if same_ids else 'users or items'} than the data set"
+            " holds",
+            expected="the tables that the data set was made from, unchanged",
+            where=str(dataset.path),
+            mend="name the right tables, or make the data set again from these",
+        )
+    return texts
+
+
+def _split_again(
+    dataset: Dataset, options: SplitOptions, split_file: str | Path | None
+) -> SplitOptions:
+    """The options of the split that ``dataset`` was made with, the split's file at its place."""
+    if options.split_file is None:
+        return options
+    if split_file is None:
+        raise UsageError(
+            f"the data set was made with the split file {options.split_file}",
+            expected="the same split file",
+            where=str(dataset.path),
+            mend="name it with --split-file",
+        )
+    read_split_file(split_file)  # says what is wrong with a file that is no split
+    if sha256(Path(split_file)) != dataset.manifest["split"]["file_sha256"]:
+        raise DataError(
+            "the split file is not the one that the data set was made with",
+            expected=f"{options.split_file}, unchanged",
+            where=str(split_file),
+        )
+    return replace(options, split_file=str(split_file))
 
 
 def _source(tables: Tables, name: str | None) -> dict[str, Any]:

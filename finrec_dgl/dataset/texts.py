@@ -16,6 +16,9 @@ from finrec_dgl.dataset.columns import filled
 from finrec_dgl.tables.contract import Tables
 from finrec_dgl.text import EncoderSpec, encode_texts, render_table
 
+Parts = Sequence[tuple[pa.ChunkedArray | None, int]]
+"""Columns of texts, or None, each with its number of rows."""
+
 _HALF_COSINE = 0.9999
 """Vectors are kept in float16 where every one keeps this cosine to what the encoder gave."""
 
@@ -29,20 +32,12 @@ def rendered(tables: Tables, side: str, rows: pa.Table | None) -> pa.ChunkedArra
     return pa.chunked_array([render_table(rows, columns, title)], pa.large_string())
 
 
-def encode(
-    parts: Sequence[tuple[pa.ChunkedArray | None, int]],
-    spec: EncoderSpec,
-    cache: str | None,
-    progress: Progress,
-) -> tuple[np.ndarray, list[np.ndarray], dict[str, Any]]:
-    """Vectors of the distinct texts; for each part the row of each text, -1 none; the encoder.
-
-    A part is a column of texts or None, and its number of rows.
-    """
+def distinct_texts(parts: Parts) -> tuple[list[str], list[np.ndarray]]:
+    """The distinct texts of all ``parts``; for each part the row of each text, int32, -1 none."""
     codes = [np.full(rows, -1, np.int32) for _, rows in parts]
     there = {number: column for number, (column, _) in enumerate(parts) if column is not None}
-    if spec.name == "none" or not there:
-        return np.zeros((0, 0), np.float16), codes, {"name": "none"}
+    if not there:
+        return [], codes
     chunks: list[pa.Array] = []
     for column in there.values():
         chunks += filled(column.cast(pa.large_string())).chunks
@@ -52,11 +47,19 @@ def encode(
     for number in there:
         codes[number] = flat[start : start + parts[number][1]].astype(np.int32)
         start += parts[number][1]
+    return coded.dictionary.to_pylist(), codes
+
+
+def encode(
+    parts: Parts, spec: EncoderSpec, cache: str | None, progress: Progress
+) -> tuple[np.ndarray, list[np.ndarray], dict[str, Any]]:
+    """Vectors of the distinct texts; for each part the row of each text, -1 none; the encoder."""
+    if spec.name == "none" or all(column is None for column, _ in parts):
+        none = [np.full(rows, -1, np.int32) for _, rows in parts]
+        return np.zeros((0, 0), np.float16), none, {"name": "none"}
+    texts, codes = distinct_texts(parts)
     encoded = encode_texts(
-        coded.dictionary.to_pylist(),
-        spec,
-        cache=None if cache is None else Path(cache),
-        progress=progress,
+        texts, spec, cache=None if cache is None else Path(cache), progress=progress
     )
     vectors = encoded.vectors
     if not np.isfinite(vectors).all():
@@ -64,10 +67,10 @@ def encode(
             f"the text encoder {spec.name} gave numbers that are not finite",
             mend="encode in float32 (precision), or choose another encoder",
         )
-    return _halved(vectors), codes, dict(encoded.ingredients)
+    return halved(vectors), codes, dict(encoded.ingredients)
 
 
-def _halved(vectors: np.ndarray) -> np.ndarray:
+def halved(vectors: np.ndarray) -> np.ndarray:
     """``vectors`` in float16, or as they are where that would turn one of them noticeably."""
     with np.errstate(over="ignore", invalid="ignore"):
         half = vectors.astype(np.float16)

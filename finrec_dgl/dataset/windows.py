@@ -6,12 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from finrec_dgl.base.config import refuse
-from finrec_dgl.base.errors import DataError
+from finrec_dgl.base.config import choice, refuse
+from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.dataset.snapshot import Pairs, Snapshot, without_nodes
 from finrec_dgl.dataset.store import Dataset
 
 DAY = 86_400
+
+GROUPS = ("all", "warm", "cold")
+"""Whom an evaluation is about, where nodes are held out."""
+
 FEWEST_USERS = 10
 """A window with fewer users who take something up says too little."""
 
@@ -78,9 +82,10 @@ def starts(
 def window(dataset: Dataset, start: int, end: int, candidates: np.ndarray) -> Window:
     """The window [``start``, ``end``) with the targets that the test would have there.
 
-    A user counts who held something before, where the data set is of a k-core or a given split,
-    and else any. Before validation, what is held out for it has no past. Raises DataError where the
-    window reaches over the cut.
+    Where the data set is of a k-core or a given split, the test asks for users who held something
+    and for items that somebody held, so the window does; of a k-core, these are also all that may
+    be recommended. Else any user and candidate counts. Before validation, what is held out for it
+    has no past. Raises DataError where the window reaches over the cut.
     """
     snapshot = dataset.as_of(start)
     new = dataset.window(start, end)
@@ -90,8 +95,12 @@ def window(dataset: Dataset, start: int, end: int, candidates: np.ndarray) -> Wi
         hidden = dataset.cold("valid")
         snapshot = without_nodes(snapshot, side, hidden)
         kept &= ~hidden[getattr(new, side)]
-    if _needs_history(dataset):
+    core, given = _kind(dataset)
+    if core or given:
+        sold = np.bincount(snapshot.pairs.item, minlength=dataset.n_items) > 0
         kept &= np.bincount(snapshot.pairs.user, minlength=dataset.n_users)[new.user] > 0
+        kept &= sold[new.item]
+        candidates = candidates & sold if core else candidates
     targets = Pairs(new.user[kept], new.item[kept])
     return Window(start, end, snapshot, targets, candidates)
 
@@ -115,28 +124,53 @@ def windows(
     return [one for one in found if len(np.unique(one.targets.user)) >= FEWEST_USERS]
 
 
-def validation_windows(dataset: Dataset, count: int) -> list[Window]:
+def validation_windows(dataset: Dataset, count: int = 1, group: str = "all") -> list[Window]:
     """What models are tuned on: the validation part, and at most ``count`` - 1 windows before it.
 
     The earlier ones begin half a horizon before each other, and end where validation begins. Where
-    the split is not by date there is the validation part alone.
+    the split is not by date there is the validation part alone. ``group``: as ``group_targets``
+    takes it, of the validation part alone. Raises DataError where there is nothing to tune on.
     """
-    valid = Window(
-        dataset.valid_cut,
-        dataset.cut,
-        dataset.snapshot("train"),
-        dataset.targets("valid"),
-        dataset.candidates("valid"),
-    )
-    if count <= 1 or dataset.valid_cut is None:
+    candidates, asked = group_targets(dataset, "valid", group)
+    targets = dataset.targets("valid")
+    if not asked.any():
+        raise DataError(
+            "validation has no targets: there is nothing to tune on",
+            expected="at least one user with a new interaction in it",
+            mend="choose another cut when the dataset is made",
+        )
+    targets = Pairs(targets.user[asked], targets.item[asked])
+    train = dataset.snapshot("train")
+    valid = Window(dataset.valid_cut, dataset.cut, train, targets, candidates)
+    if count <= 1 or dataset.valid_cut is None or group != "all":
         return [valid]
     step = horizon(dataset) / DAY / 2
     return [valid, *windows(dataset, dataset.valid_cut, count - 1, step)]
 
 
-def _needs_history(dataset: Dataset) -> bool:
-    core = dataset.manifest["options"].get("k_core", 0)
-    return dataset.manifest["split"]["kind"] == "given" or core > 0
+def group_targets(dataset: Dataset, split: str, group: str) -> tuple[np.ndarray, np.ndarray]:
+    """The candidates of ``group`` in ``split``, bool [I], and which targets are its, bool [T].
+
+    ``all``; or ``warm`` or ``cold`` where nodes are held out: candidates and targets are then the
+    items of the group alone, or, where users are held out, its users' targets. Raises UsageError
+    for another group, DataError where no nodes are held out.
+    """
+    candidates, targets = dataset.candidates(split), dataset.targets(split)
+    if group == "all":
+        return candidates, np.ones(len(targets), bool)
+    problems = choice("group", group, GROUPS)
+    if problems:
+        raise UsageError(problems[0])
+    inside = dataset.cold(split) == (group == "cold")
+    if dataset.cold_side == "user":
+        return candidates, inside[targets.user]
+    return candidates & inside, inside[targets.item]
+
+
+def _kind(dataset: Dataset) -> tuple[bool, bool]:
+    """Whether the data set is a k-core, and whether its split was given."""
+    core = dataset.manifest["options"].get("k_core", 0) > 0
+    return core, dataset.manifest["split"]["kind"] == "given"
 
 
 def _times(dataset: Dataset) -> np.ndarray:

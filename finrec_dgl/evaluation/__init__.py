@@ -1,6 +1,6 @@
 """How good a ranking is: metrics over every candidate, with intervals and paired tests."""
 
-from finrec_dgl.evaluation.evaluate import Evaluation, evaluate, evaluate_groups
+from finrec_dgl.evaluation.evaluate import Evaluation, evaluate, evaluate_groups, window_ndcg
 from finrec_dgl.evaluation.metrics import METRICS, ranking_metrics
 from finrec_dgl.evaluation.ranking import UNRANKED, Ranking, Scorer, rank_targets
 from finrec_dgl.evaluation.significance import Comparison, compare, holm
@@ -18,4 +18,5 @@ __all__ = [
     "holm",
     "rank_targets",
     "ranking_metrics",
+    "window_ndcg",
 ]

@@ -8,18 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from finrec_dgl.base.config import choice
 from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.base.progress import SILENT, Progress
-from finrec_dgl.evaluation.metrics import check_cutoffs, ranking_metrics
-from finrec_dgl.evaluation.ranking import Ranking, Scorer, rank_among
+from finrec_dgl.dataset.windows import GROUPS, Window, group_targets
+from finrec_dgl.evaluation.metrics import check_cutoffs, ndcg, ranking_metrics
+from finrec_dgl.evaluation.ranking import Ranking, Scorer, rank_among, rank_targets
 
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Dataset
 
 # the split -> what its scorer may have been fitted on, so what a user already holds
 BASE_STAGE = {"valid": "train", "test": "fit"}
-GROUPS = ("all", "warm", "cold")
 Z95 = 1.959963984540054  # the 97.5% point of the standard normal distribution
 
 
@@ -145,7 +144,7 @@ def _measure(
         raise UsageError(f"the split is '{split}'", expected=" or ".join(BASE_STAGE))
     cutoffs = check_cutoffs(k)
     targets = dataset.targets(split)
-    parts = {name: group_of(dataset, split, name) for name in groups}
+    parts = {name: group_targets(dataset, split, name) for name in groups}
     parts = {name: part for name, part in parts.items() if part[1].any()}
     if not parts:
         which = "targets" if "all" in groups else f"{groups[0]} targets"
@@ -177,18 +176,7 @@ def _measure(
     return found
 
 
-def group_of(dataset: Dataset, split: str, group: str) -> tuple[np.ndarray, np.ndarray]:
-    """The candidates of ``group``, bool [I], and which targets are its, bool [T].
-
-    Raises UsageError for an unknown group, DataError where nothing is held out.
-    """
-    candidates, targets = dataset.candidates(split), dataset.targets(split)
-    if group == "all":
-        return candidates, np.ones(len(targets), bool)
-    problems = choice("group", group, GROUPS)
-    if problems:
-        raise UsageError(problems[0])
-    inside = dataset.cold(split) == (group == "cold")
-    if dataset.cold_side == "user":
-        return candidates, inside[targets.user]
-    return candidates & inside, inside[targets.item]
+def window_ndcg(scorer: Scorer, window: Window, k: int = 10) -> float:
+    """The mean NDCG@k of the users with targets in ``window``; ``scorer`` knows its snapshot."""
+    found = rank_targets(scorer, window.targets, window.snapshot.pairs, window.candidates)
+    return float(ndcg(found.ranks, found.owner, len(found.users), k).mean())

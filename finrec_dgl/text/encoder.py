@@ -335,21 +335,8 @@ class Encoder:
         """
         import torch
 
-        lengths = tokens.lengths[rows]
-        real = np.arange(lengths.max()) < lengths[:, None]
-        ids = np.full(real.shape, self._pad, dtype=np.int64)
-        ids[real] = np.concatenate(
-            [tokens.ids[tokens.starts[r] : tokens.starts[r + 1]] for r in rows]
-        )
         with torch.inference_mode():
-            mask = torch.from_numpy(real.astype(np.int64)).to(self.device)
-            hidden = self.network(
-                input_ids=torch.from_numpy(ids).to(self.device), attention_mask=mask
-            ).last_hidden_state
-            pooled = pool(hidden.float(), mask, self.model.pooling)
-            if self.model.spec.normalize:
-                pooled = torch.nn.functional.normalize(pooled, dim=1)
-            vectors: np.ndarray = pooled.cpu().numpy()
+            vectors: np.ndarray = self.embed(tokens, rows).cpu().numpy()
         if not np.isfinite(vectors).all():
             raise DataError(
                 "the text encoder gave values that are not finite",
@@ -357,6 +344,23 @@ class Encoder:
                 mend="use precision float32",
             )
         return vectors
+
+    def embed(self, tokens: Tokens, rows: np.ndarray) -> torch.Tensor:
+        """The same as a tensor on the encoder's device, with its gradient and unchecked."""
+        import torch
+
+        lengths = tokens.lengths[rows]
+        real = np.arange(lengths.max()) < lengths[:, None]
+        ids = np.full(real.shape, self._pad, dtype=np.int64)
+        ids[real] = np.concatenate(
+            [tokens.ids[tokens.starts[r] : tokens.starts[r + 1]] for r in rows]
+        )
+        mask = torch.from_numpy(real.astype(np.int64)).to(self.device)
+        hidden = self.network(
+            input_ids=torch.from_numpy(ids).to(self.device), attention_mask=mask
+        ).last_hidden_state
+        pooled = pool(hidden.float(), mask, self.model.pooling)
+        return torch.nn.functional.normalize(pooled, dim=1) if self.model.spec.normalize else pooled
 
     def _check_length(self) -> None:
         limits = [

@@ -2,6 +2,8 @@
 
 from finrec_dgl.training.batches import Batch, Batches
 from finrec_dgl.training.config import TrainConfig
+from finrec_dgl.training.contrastive import FinetuneConfig
+from finrec_dgl.training.finetune import TextSource
 from finrec_dgl.training.loop import train
 from finrec_dgl.training.run import Run, load_run
 from finrec_dgl.training.scoring import DerivedScorer, ModelScorer
@@ -11,8 +13,10 @@ __all__ = [
     "Batch",
     "Batches",
     "DerivedScorer",
+    "FinetuneConfig",
     "ModelScorer",
     "Run",
+    "TextSource",
     "TrainConfig",
     "joint_loss",
     "load_run",

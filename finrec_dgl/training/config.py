@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.nn import HybridConfig
+from finrec_dgl.training.contrastive import FinetuneConfig
 
 SAMPLERS = ("full", "neighbor")
 LOSSES = ("softmax", "bpr", "bce", "backtest")
@@ -16,6 +17,7 @@ NEGATIVES = ("all", "uniform", "popularity", "in-batch")
 class TrainConfig:
     """How to train. Raises ConfigError, naming every field out of range.
 
+    ``finetune``      whether and how the text encoder is fine-tuned before
     ``sampler``       ``full``: whole-graph propagation; ``neighbor``: sampled blocks
     ``fanout``        neighbours a node and relation, from the seeds outwards (-1: all); the last
                       one holds for deeper layers
@@ -41,6 +43,7 @@ class TrainConfig:
     """
 
     model: HybridConfig = field(default_factory=HybridConfig)
+    finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
     sampler: str = "full"
     fanout: tuple[int, ...] = (10, 10, 10)
     batch_size: int = 4096

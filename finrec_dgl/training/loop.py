@@ -27,10 +27,12 @@ from finrec_dgl.training.checkpoint import (
     save_weights,
 )
 from finrec_dgl.training.config import TrainConfig
+from finrec_dgl.training.finetune import TextSource, check_finetune, fine_tuned
 from finrec_dgl.training.learner import Learner
 from finrec_dgl.training.metrics import MetricsLog
 from finrec_dgl.training.run import MARKER, Run, load_run
 from finrec_dgl.training.scoring import scorer_of
+from finrec_dgl.training.tuned import drop_tuned
 
 WATCHED = "ndcg@10"
 
@@ -40,6 +42,7 @@ def train(
     run: Path,
     config: TrainConfig | None = None,
     *,
+    texts: TextSource | None = None,
     progress: Progress = SILENT,
     resume: bool = False,
     overwrite: bool = False,
@@ -48,6 +51,7 @@ def train(
 
     First on the training interactions, with early stopping on validation NDCG@10; then, with
     ``config.refit``, from scratch and for as many epochs on all interactions before the cut.
+    ``texts``: where the texts are, if ``config.finetune`` is to fine-tune their encoder before.
     ``resume``: go on with a run that was cut off; the outcome is the same as without the cut.
 
     Raises UsageError where ``run`` is in the way or does not fit, TrainingError where the loss is
@@ -59,8 +63,10 @@ def train(
         _check_resumable(run, dataset, config)
     else:
         check_writable_folder(run, marker=MARKER, overwrite=overwrite)
+        check_finetune(dataset, config.finetune, texts)
         _begin(run, dataset, config)
     started = time.perf_counter()
+    dataset = fine_tuned(dataset, run, config, texts, progress)
     info = read_json(run / MARKER, what="run")
     if info["state"] != "finished":
         trainer = _Trainer(dataset, run, config, progress)
@@ -244,6 +250,7 @@ def _begin(run: Path, dataset: Dataset, config: TrainConfig) -> None:
     backend = describe_backend()
     for stale in ("model.safetensors", "selected.safetensors", "metrics.jsonl"):
         (run / stale).unlink(missing_ok=True)
+    drop_tuned(run)
     _drop_checkpoints(run)
     write_json(run / "config.json", to_mapping(config))
     write_json(

@@ -16,6 +16,7 @@ from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.metrics import read_metrics
 from finrec_dgl.training.model import build_model
 from finrec_dgl.training.scoring import DerivedScorer, ModelScorer, scorer_of
+from finrec_dgl.training.tuned import with_tuned_vectors
 
 MARKER = "run.json"
 SCHEMA = 1
@@ -58,6 +59,8 @@ class Run:
 def load_run(path: Path, dataset: Dataset | Path | None = None) -> Run:
     """Open a finished run. ``dataset``: where its data set is now, if it was moved.
 
+    Where the text encoder was fine-tuned, the run's data set holds the run's text vectors.
+
     Raises DataError where the run is absent, unfinished or broken, or the data set is another.
     """
     path = Path(path)
@@ -93,4 +96,6 @@ def load_run(path: Path, dataset: Dataset | Path | None = None) -> Run:
             where=str(dataset.path),
             mend="name the right one with --dataset, or train again",
         )
+    if config.finetune.method != "none":
+        dataset = with_tuned_vectors(dataset, path)
     return Run(path, config, dataset, info)

@@ -5,7 +5,6 @@ import pytest
 from benchmarking_worlds import DERIVED, TINY, make_dataset, without_dates
 
 from finrec_dgl.base.errors import ConfigError
-from finrec_dgl.baselines.tuning import tuning_windows, window_ndcg
 from finrec_dgl.benchmarking import Tuning, tuning
 from finrec_dgl.benchmarking.jobs import Study
 from finrec_dgl.benchmarking.tuning import (
@@ -20,6 +19,8 @@ from finrec_dgl.benchmarking.tuning import (
     usable_windows,
 )
 from finrec_dgl.dataset import PreprocessOptions, build_dataset
+from finrec_dgl.dataset.windows import validation_windows
+from finrec_dgl.evaluation import window_ndcg
 from finrec_dgl.tables.generate import World
 from finrec_dgl.text import EncoderSpec
 from finrec_dgl.training.learner import fit
@@ -37,7 +38,7 @@ def test_the_hybrid_is_ranked_on_windows_before_the_cut(dataset, tmp_path):
     study = Study(dataset, tmp_path / "out")
     options = [{"lambda_start": 0.001}]
     trials, used = try_configs(study, "hybrid", DERIVED, options, 3)
-    windows = tuning_windows(dataset, 3)
+    windows = validation_windows(dataset, 3)
     assert used == len(windows) == 3
     assert all(one.end <= dataset.cut for one in windows)
     expected = np.mean([window_ndcg(fit(dataset, one.snapshot, DERIVED), one) for one in windows])
