@@ -15,7 +15,7 @@ from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.base.progress import SILENT, Progress, Task
 from finrec_dgl.baselines.base import Recommender
 from finrec_dgl.baselines.registry import BASELINES, Baseline
-from finrec_dgl.dataset.windows import validation_windows
+from finrec_dgl.dataset.windows import Window, validation_windows
 from finrec_dgl.evaluation import window_ndcg
 
 if TYPE_CHECKING:
@@ -95,11 +95,9 @@ def best_of(trials: Sequence[Trial]) -> Trial:
 
 def choose(
     name: str,
-    dataset: Dataset,
+    windows: Sequence[Window],
     seed: int = 0,
     *,
-    group: str = "all",
-    windows: int = 1,
     budget: int | None = None,
     known: MutableMapping[str, float] | None = None,
     progress: Progress = SILENT,
@@ -107,19 +105,17 @@ def choose(
     """The trials of the baseline ``name``; ``best_of`` them is the choice.
 
     Each combination of its grid, or ``budget`` of them, is fitted on the snapshot of each of
-    ``dataset.windows.validation_windows`` (``windows`` of them, for ``group``);
-    what counts is the mean NDCG@10. One that draws at random does so by ``seed``. The test split is
-    never looked at. Raises ConfigError for an unknown name, DataError where the dataset lacks what
-    the baseline needs.
+    ``windows``; what counts is the mean NDCG@10. One that draws at random does so by ``seed``.
+    ``known``: as ``try_options`` takes it. Raises ConfigError for an unknown name, DataError where
+    a snapshot lacks what the baseline needs.
     """
     refuse(choice("baseline", name, tuple(BASELINES)), where="baseline")
     baseline = BASELINES[name]
-    asked = validation_windows(dataset, windows, group)
     options = within_budget(baseline.options(), budget, default_options(baseline))
 
     def measure(one: Mapping[str, Any]) -> float:
         return fmean(
-            window_ndcg(baseline.made(one, seed).fit(window.snapshot), window) for window in asked
+            window_ndcg(baseline.made(one, seed).fit(window.snapshot), window) for window in windows
         )
 
     with progress.task(f"tuning {name}", total=len(options), unit="trials") as task:
@@ -135,11 +131,12 @@ def tune(
     windows: int = 1,
     progress: Progress = SILENT,
 ) -> Tuned:
-    """Try the grid of the baseline ``name`` (``choose``), and refit the best on "fit".
+    """Try the grid of the baseline ``name`` on ``validation_windows``, and refit the best on "fit".
 
-    The winner is made anew. Raises as ``choose`` does.
+    ``windows``: how many of them, for ``group``. The winner is made anew. The test split is never
+    looked at. Raises as ``choose`` does.
     """
-    trials = choose(name, dataset, seed, group=group, windows=windows, progress=progress)
+    trials = choose(name, validation_windows(dataset, windows, group), seed, progress=progress)
     chosen = best_of(trials)
     refitted = BASELINES[name].made(chosen.options, seed).fit(dataset.snapshot("fit"))
     return Tuned(refitted, chosen, trials)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +60,7 @@ def form_of(form: str, config: TrainConfig, epochs: int | None = None) -> TrainC
     Raises ConfigError where the hybrid is asked for and ``config`` is not over derived relations.
     """
     if form == "paper":
-        plain = plain_form(config)
-        return plain if epochs is None else replace(plain, epochs=epochs, average=0)
+        return plain_form(config, epochs)
     if config.model.relations != "derived":
         raise ConfigError(
             f"the relations of the configuration are {config.model.relations}",

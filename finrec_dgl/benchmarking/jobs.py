@@ -25,6 +25,7 @@ from finrec_dgl.base.files import (
 )
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset
+from finrec_dgl.dataset.windows import Window, validation_windows
 from finrec_dgl.evaluation import Evaluation, Scorer, evaluate_groups
 from finrec_dgl.training import TrainConfig, train
 
@@ -107,6 +108,13 @@ class Study:
                     mend="choose another cut when the data set is made",
                 )
         open_folder(self.out)
+        self._windows: dict[tuple[int, str], list[Window]] = {}
+
+    def windows(self, count: int = 1, group: str = "all") -> list[Window]:
+        """``dataset.windows.validation_windows``, made once for all models."""
+        if (count, group) not in self._windows:
+            self._windows[count, group] = validation_windows(self.dataset, count, group)
+        return self._windows[count, group]
 
     def measure(self, job: Job, make: Callable[[], Made], learnt: Dataset | None = None) -> Any:
         """The result of ``job`` on the test split, from its file where it was made before.

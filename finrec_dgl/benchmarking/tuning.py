@@ -33,7 +33,7 @@ from finrec_dgl.benchmarking.jobs import (
 )
 from finrec_dgl.benchmarking.table import REFERENCE
 from finrec_dgl.dataset import Dataset
-from finrec_dgl.dataset.windows import Window, validation_windows, windows
+from finrec_dgl.dataset.windows import Window, windows
 from finrec_dgl.evaluation import window_ndcg
 from finrec_dgl.training import TrainConfig, train
 from finrec_dgl.training.learner import fit
@@ -75,12 +75,13 @@ class Tuning:
 
     ``budget``: trials a model; ``windows``: before the cut, the latest is the validation part;
     ``grid``: configuration key -> values, in place of the grids of this module for all that is
-    trained; empty: only as configured.
+    trained; empty: only as configured; ``epochs``: at most, in the paper's form (None: its own).
     """
 
     budget: int = 12
     windows: int = 3
     grid: Mapping[str, Sequence[Any]] | None = None
+    epochs: int | None = None
 
     def __post_init__(self) -> None:
         refuse(
@@ -118,17 +119,22 @@ class Choice:
         }
 
 
-def plain_form(config: TrainConfig) -> TrainConfig:
+def plain_form(config: TrainConfig, epochs: int | None = None) -> TrainConfig:
     """The paper's form with every part on: of ``config`` where that predicts observed relations,
-    else the default configuration with its seed."""
+    else the default configuration with its seed. ``epochs``: at most so many, stopping early."""
     if config.model.relations != "observed" or config.loss == "backtest":
         config = TrainConfig(seed=config.seed)
+    if epochs is not None:
+        config = replace(config, epochs=epochs, average=0)
     return changed(config, {f"model.{part}": True for part in PARTS})
 
 
-def config_of(name: str, config: TrainConfig) -> TrainConfig:
-    """The configuration of the model ``name`` of ``TRAINED``, before tuning."""
-    base = plain_form(config) if name in ("paper", "gnn") else config
+def config_of(name: str, config: TrainConfig, epochs: int | None = None) -> TrainConfig:
+    """The configuration of the model ``name`` of ``TRAINED``, before tuning.
+
+    ``epochs``: as ``plain_form`` takes them, for the models of that form.
+    """
+    base = plain_form(config, epochs) if name in ("paper", "gnn") else config
     return changed(base, TRAINED[name])
 
 
@@ -193,14 +199,12 @@ def measure_baseline(
     baseline, dataset = BASELINES[name], study.dataset
     grid = {key: list(values) for key, values in baseline.grid.items()}
     known = study.trials(name, grid, tuning.windows, group, first_seed)
-    asked = validation_windows(dataset, tuning.windows, group)
+    asked = study.windows(tuning.windows, group)
     try:
         trials = choose(
             name,
-            dataset,
+            asked,
             first_seed,
-            group=group,
-            windows=tuning.windows,
             budget=tuning.budget,
             known=known,
             progress=study.progress,
@@ -229,7 +233,7 @@ def measure_trained(
 
     Raises Unavailable where the data set lacks what it needs.
     """
-    base = config_of(name, config)
+    base = config_of(name, config, tuning.epochs)
     refuse_textless(study.dataset, base)
     grid = grid_of(name, base) if tuning.grid is None else tuning.grid
     options = candidates(base, grid, strict=tuning.grid is not None)
@@ -253,7 +257,7 @@ def try_configs(
 ) -> tuple[list[Trial], int]:
     """A trial of ``config`` with each of ``options``, and the number of windows that counted."""
     known = study.trials(name, settings_of(config), windows)
-    used = usable_windows(study.dataset, config, windows)
+    used = usable_windows(study, config, windows)
 
     def measure(one: Mapping[str, Any]) -> float:
         place = study.scratch(name, settings_of(config), json.dumps(one, sort_keys=True))
@@ -263,7 +267,7 @@ def try_configs(
         return try_options(options, measure, task, known), len(used)
 
 
-def usable_windows(dataset: Dataset, config: TrainConfig, count: int) -> list[Window]:
+def usable_windows(study: Study, config: TrainConfig, count: int) -> list[Window]:
     """The windows that ``config`` is tuned on.
 
     All of them where it trains for a fixed number of epochs (``config.average``); the validation
@@ -271,11 +275,11 @@ def usable_windows(dataset: Dataset, config: TrainConfig, count: int) -> list[Wi
     are left out.
     """
     if not config.average:
-        return validation_windows(dataset)
-    first, *rest = validation_windows(dataset, count)
+        return study.windows()
+    first, *rest = study.windows(count)
     if config.loss == "backtest":
         how = (config.windows, config.window_step, config.warm_up)
-        rest = [one for one in rest if windows(dataset, one.start or 0, *how)]
+        rest = [one for one in rest if windows(study.dataset, one.start or 0, *how)]
     return [first, *rest]
 
 

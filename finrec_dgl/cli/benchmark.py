@@ -1,4 +1,4 @@
-"""``finrec-dgl benchmark``: measurements, so far of how well models rank."""
+"""``finrec-dgl benchmark``: how well models rank, and what their parts and data are worth."""
 
 from __future__ import annotations
 
@@ -75,6 +75,7 @@ def accuracy(
     budget: Budget = 12,
     valid_windows: Windows = 3,
     grid: Grid = None,
+    epochs: Epochs = None,
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -89,7 +90,7 @@ def accuracy(
         from finrec_dgl.benchmarking import MODELS, Tuning, compare_everywhere
 
         wanted = names(models) or MODELS
-        tuning = Tuning(budget, valid_windows, read_grid(grid))
+        tuning = Tuning(budget, valid_windows, read_grid(grid), epochs)
         found = compare_everywhere(opened, out, wanted, seeds, tuning, output.progress)
         output.result(
             {"out": str(out), **found.to_mapping()}, lambda console: show_outcome(console, found)

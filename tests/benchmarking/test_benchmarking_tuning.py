@@ -109,15 +109,19 @@ def test_the_plain_form_is_the_paper_s_whatever_is_given():
         assert (plain.model.relations, plain.loss) == ("observed", "softmax")
         assert plain.model.text
     assert plain_form(TINY) == TINY
+    assert plain_form(TINY, 1) == changed(TINY, {"epochs": 1})
+    assert config_of("gnn", DERIVED, 3).epochs == 3
+    assert config_of("hybrid", DERIVED, 3).epochs == DERIVED.epochs
     for name in TRAINED:
         assert config_of(name, DERIVED).model is not None
 
 
 def test_early_stopping_and_undated_data_have_the_validation_part_alone(dataset, tmp_path):
     """Catches epochs chosen on one window and measured on others, or a crash without dates."""
-    assert len(usable_windows(dataset, TINY, 3)) == 1
-    assert len(usable_windows(dataset, DERIVED, 3)) == 3
+    study = Study(dataset, tmp_path / "dated")
+    assert len(usable_windows(study, TINY, 3)) == 1
+    assert len(usable_windows(study, DERIVED, 3)) == 3
     tables = without_dates(World(users=120, items=30, interactions_per_user=8.0))
     options = PreprocessOptions(encoder=EncoderSpec(name="none"))
     undated = build_dataset(tables, tmp_path / "data", options)
-    assert len(usable_windows(undated, DERIVED, 3)) == 1
+    assert len(usable_windows(Study(undated, tmp_path / "out"), DERIVED, 3)) == 1
