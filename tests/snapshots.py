@@ -1,12 +1,14 @@
 """Small worlds as snapshots, for tests of the model and its training."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from finrec_dgl.dataset.snapshot import Pairs, Snapshot
 from finrec_dgl.graph import INTERACTS
 from finrec_dgl.graph.backend import dgl
+
+DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -15,6 +17,7 @@ class FixedTexts:
 
     user: np.ndarray
     item: np.ndarray
+    about: np.ndarray | None = None
 
     def users(self):
         """Vectors and where they come from."""
@@ -25,8 +28,8 @@ class FixedTexts:
         return self.item
 
     def posts(self):
-        """None."""
-        return self.item * 0
+        """Vectors; none unless given."""
+        return self.item * 0 if self.about is None else self.about
 
 
 def make_snapshot(seed=0, users=30, items=20, edges=150, text_dim=8, kinds=("family",)):
@@ -57,6 +60,38 @@ def make_snapshot(seed=0, users=30, items=20, edges=150, text_dim=8, kinds=("fam
         user_categories={},
         texts=FixedTexts(vectors(users), vectors(items)),
     )
+
+
+def make_dated_snapshot(seed=0, days=300, **others):
+    """The same over ``days`` days, in any order, and with posts about items."""
+    snapshot = make_snapshot(seed, **others)
+    rng = np.random.default_rng((seed, 1))
+    about = snapshot.item_text[rng.permutation(snapshot.n_items)]
+    return replace(
+        snapshot,
+        time=days * DAY,
+        last=rng.integers(0, days * DAY, len(snapshot.pairs)),
+        texts=FixedTexts(snapshot.user_text, snapshot.item_text, about),
+    )
+
+
+def with_pairs(snapshot, keep):
+    """``snapshot`` with the pairs ``keep`` (bool or row numbers) alone."""
+    return replace(
+        snapshot,
+        pairs=Pairs(snapshot.pairs.user[keep], snapshot.pairs.item[keep]),
+        count=snapshot.count[keep],
+        last=None if snapshot.last is None else snapshot.last[keep],
+    )
+
+
+def without_text(snapshot, dim=0):
+    """``snapshot`` in which nothing has a text, of vectors that are ``dim`` long."""
+    sides = (
+        np.zeros((snapshot.n_users, dim), np.float32),
+        np.zeros((snapshot.n_items, dim), np.float32),
+    )
+    return replace(snapshot, texts=FixedTexts(*sides))
 
 
 def pairs_of(layer, relation):

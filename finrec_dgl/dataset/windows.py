@@ -84,23 +84,29 @@ def window(dataset: Dataset, start: int, end: int, candidates: np.ndarray) -> Wi
 
     Where the data set is of a k-core or a given split, the test asks for users who held something
     and for items that somebody held, so the window does; of a k-core, these are also all that may
-    be recommended. Else any user and candidate counts. Before validation, what is held out for it
-    has no past. Raises DataError where the window reaches over the cut.
+    be recommended. Else any user and candidate counts. What is held out has no past, and as nobody
+    is asked for it, it is no candidate: for validation before it begins, for the test at all times.
+    Raises DataError where the window reaches over the cut.
     """
     snapshot = dataset.as_of(start)
     new = dataset.window(start, end)
-    kept = candidates[new.item]
     side = dataset.cold_side
-    if side is not None and dataset.valid_cut is not None and end <= dataset.valid_cut:
-        hidden = dataset.cold("valid")
+    if side is not None:
+        early = dataset.valid_cut is not None and end <= dataset.valid_cut
+        hidden = dataset.cold("valid" if early else "test")
         snapshot = without_nodes(snapshot, side, hidden)
-        kept &= ~hidden[getattr(new, side)]
+    if side == "item":
+        candidates = candidates & ~hidden
     core, given = _kind(dataset)
+    sold = np.bincount(snapshot.pairs.item, minlength=dataset.n_items) > 0
+    if core:
+        candidates = candidates & sold
+    kept = candidates[new.item]
+    if side == "user":
+        kept &= ~hidden[new.user]
     if core or given:
-        sold = np.bincount(snapshot.pairs.item, minlength=dataset.n_items) > 0
-        kept &= np.bincount(snapshot.pairs.user, minlength=dataset.n_users)[new.user] > 0
         kept &= sold[new.item]
-        candidates = candidates & sold if core else candidates
+        kept &= np.bincount(snapshot.pairs.user, minlength=dataset.n_users)[new.user] > 0
     targets = Pairs(new.user[kept], new.item[kept])
     return Window(start, end, snapshot, targets, candidates)
 

@@ -28,6 +28,8 @@ class DerivedConfig:
     ``rank``               of the low-pass spectral filter; 0: none
     ``trend_half_lives``   falling: each adds how popularity grew from the one before to this one
     ``trend_prior``        pseudo-counts that hold a trend back
+    ``text_holders``       k of the share of text in a product's score, k / (k + holders); 0: only
+                           of what nobody holds
     ``text_sharpness``     of the similarity of texts: exp(sharpness * cosine)
     ``text_penalty``       of the ridge regression from products' text to scores
     ``cold_share``         share of products that half of the training's worlds know by text only
@@ -41,6 +43,7 @@ class DerivedConfig:
     rank: int = 32
     trend_half_lives: tuple[float, ...] = (365.0, 90.0, 30.0, 15.0)
     trend_prior: float = 300.0
+    text_holders: float = 0.0
     text_sharpness: float = 14.0
     text_penalty: float = 1.0
     cold_share: float = 0.2
@@ -58,7 +61,7 @@ class DerivedConfig:
                 problems.append(f"{name} is {list(getattr(self, name))}, expected each once")
         if list(self.trend_half_lives) != sorted(self.trend_half_lives, reverse=True):
             problems.append(f"trend_half_lives is {list(self.trend_half_lives)}, expected falling")
-        for name in ("peers", "rank", "trend_prior", "short_half_life"):
+        for name in ("peers", "rank", "trend_prior", "short_half_life", "text_holders"):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
         for name in ("text_sharpness", "text_penalty"):

@@ -24,6 +24,9 @@ from finrec_dgl.nn.world import (
     log_share,
 )
 
+TEXT_CHANNELS = ("text held", "text profile", "text posts")
+"""Of ``World.told``: a product's text near those held; its profile and posts near the user's."""
+
 _SLOPE_PULL = 5.0
 """How much harder the weights' dependence on the user is pulled to its start, none."""
 
@@ -32,13 +35,15 @@ _SLOPE_PULL = 5.0
 class Evidence:
     """What a world says of some users before anything is learned.
 
-    ``fixed`` [B, I, C]: logarithms of shares, one channel a relation between products, then trends
-    and text; ``peers``: features [B, K, F], absent bool [B, K], nodes int64 [B, K] or None (all);
-    None without Stream One. ``covariates`` [B, V]; ``free`` bool [B, I]: not held; ``held``
-    [B, I]: 1 / number of holdings where held.
+    ``fixed`` [B, I, C]: logarithms of shares, one channel a relation between products, then trends;
+    ``text`` [B, I, T]: the same of the relations through text, None without; ``peers``: features
+    [B, K, F], absent bool [B, K], nodes int64 [B, K] or None (all); None without Stream One.
+    ``covariates`` [B, V]; ``free`` bool [B, I]: not held; ``held`` [B, I]: 1 / number of holdings
+    where held.
     """
 
     fixed: Tensor
+    text: Tensor | None
     peers: tuple[Tensor, Tensor, Tensor | None] | None
     covariates: Tensor
     free: Tensor
@@ -56,13 +61,12 @@ class DerivedRecommender(nn.Module):
       alike u and v are in what they hold, in text and by ties, and kappa fades with the age of the
       interaction;
     - Stream Two, graph convolution: linear filters between products of what u holds, faded by age;
-    - how popularity moved; how near a product's text is to those held, its profile and what was
-      posted about it to the user's;
+    - popularity and how it moved;
     - pseudo-labels: sum over classes of y_i and the mean y of what u holds, y = sigmoid(W e).
-    x_u are ``COVARIATES``. n_i is how many hold i, and k is learned: a product that few hold is
-    known by its text. s_text takes s_graph's row of the user over to products with like text, by
-    kernel smoothing and by ridge regression (``World.text_maps``), each with a learned weight, an
-    offset, and the text channels. Without text g_i = 0.
+    x_u are ``COVARIATES``. n_i is how many hold i and k is ``text_holders``: a product that few
+    hold is known by its text. s_text takes s_graph's row of the user over to products with like
+    text, by kernel smoothing and by ridge regression (``World.text_maps``), each with a learned
+    weight, and adds ``TEXT_CHANNELS`` and an offset. Without text g_i = 0, without the graph 1.
     """
 
     def __init__(self, config: HybridConfig, shape: ModelShape) -> None:
@@ -85,10 +89,9 @@ class DerivedRecommender(nn.Module):
             self.query = nn.Parameter(torch.zeros(self.heads, len(PEER_FEATURES)))
             self.floor = nn.Parameter(torch.full((self.heads,), -3.0))
         if self.has_text:
-            self.gate = nn.Parameter(torch.zeros(()))  # log k
             self.carry = nn.Parameter(torch.tensor([0.5, 0.5]))
             self.offset = nn.Parameter(torch.zeros(()))
-            self.cold = nn.Parameter(torch.zeros(len(self._text_channels())))
+            self.told = nn.Parameter(torch.zeros(len(TEXT_CHANNELS)))
         self._start()
         self._anchors = {
             name: parameter.detach().clone()
@@ -104,12 +107,8 @@ class DerivedRecommender(nn.Module):
             names += [f"cosine {one:g}" for one in derived.holding_half_lives]
             names += ["spectral"] if derived.rank else []
         names += ["popularity", *(f"trend {one:g}" for one in derived.trend_half_lives)]
-        names += self._text_channels()
         names += ["pseudo"] if self.pseudo is not None else []
         return (*names, *(f"peers {head}" for head in range(self.heads)))
-
-    def _text_channels(self) -> list[str]:
-        return ["text held", "text profile", "text posts"] if self.has_text else []
 
     @torch.no_grad()
     def _start(self) -> None:
@@ -125,7 +124,7 @@ class DerivedRecommender(nn.Module):
             for name, value in start.items():
                 self.query[head, PEER_FEATURES.index(name)] = value
         if not linear and not self.heads and self.has_text:
-            self.weight[self.channels.index("text held")] = 0.5
+            self.told[TEXT_CHANNELS.index("text held")] = 0.5
 
     def evidence(self, world: World, rows: Receivers) -> Evidence:
         """What ``world`` says of the users ``rows``; ``forward`` scores it any number of times."""
@@ -135,16 +134,19 @@ class DerivedRecommender(nn.Module):
         if self.config.graph and self.config.stream_two:
             parts += [log_share(torch.from_numpy(one), free) for one in world.filtered(rows)]
         parts += [torch.from_numpy(one).expand(every) for one in world.trends.values()]
-        if self.has_text:
-            parts += [log_share(torch.from_numpy(one), free) for one in world.told(rows)]
+        told = [log_share(torch.from_numpy(one), free) for one in self._told(world, rows)]
         held = torch.from_numpy(rows.held.toarray())
         return Evidence(
             torch.stack(parts, dim=-1),
+            torch.stack(told, dim=-1) if told else None,
             world.peers(rows, text=self.has_text, ties=self.config.social) if self.heads else None,
             torch.from_numpy(world.covariates(rows)),
             free,
             held / held.sum(1, keepdim=True).clamp(min=1),
         )
+
+    def _told(self, world: World, rows: Receivers) -> list[np.ndarray]:
+        return world.told(rows) if self.has_text else []
 
     def forward(self, world: World, evidence: Evidence) -> Tensor:
         """Scores [B, I]."""
@@ -154,24 +156,23 @@ class DerivedRecommender(nn.Module):
         if evidence.peers is not None:
             channels.append(self._peer_channels(world, evidence))
         weight = self.weight + evidence.covariates @ self.slope  # [B, C]
-        joined = torch.cat(channels, dim=-1)
-        graph = torch.einsum("bic,bc->bi", joined, weight)
-        if not self.has_text:
-            return graph
-        gate = self._gate(world)
-        if not gate.any():
+        graph = torch.einsum("bic,bc->bi", torch.cat(channels, dim=-1), weight)
+        if evidence.text is None:
             return graph
         kernel, ridge = world.text_maps
         text = self.carry[0] * (graph @ kernel) + self.carry[1] * _regressed(graph, ridge)
-        first = self.channels.index("text held")
-        text = text + joined[..., first : first + len(self.cold)] @ self.cold + self.offset
-        return torch.lerp(graph, text, gate.expand_as(graph))
+        text = text + evidence.text @ self.told + self.offset
+        return torch.lerp(graph, text, self.gate(world).expand_as(graph))
 
-    def _gate(self, world: World) -> Tensor:
-        """g_i [I]: the share of text, 0 for a product without one."""
-        k = self.gate.exp()
+    def gate(self, world: World) -> Tensor:
+        """g_i [I]: the share of text, 0 for a product without one; without the graph always 1."""
+        k = self.config.derived.text_holders
         sold = torch.from_numpy(world.sold)
-        return torch.where(world.described, k / (k + sold), torch.zeros_like(sold))
+        share = k / (k + sold).clamp(min=1e-9)
+        share = torch.where(sold == 0, torch.ones_like(share), share)
+        if not self.config.graph:
+            share = torch.ones_like(share)
+        return torch.where(world.described, share, torch.zeros_like(sold))
 
     def _pseudo_channel(self, world: World, evidence: Evidence) -> Tensor:
         label = torch.sigmoid(self.pseudo_logits(world)["item"]) * world.described.unsqueeze(1)
@@ -190,7 +191,8 @@ class DerivedRecommender(nn.Module):
         found = []
         for head, kernel in enumerate(world.kernels):
             logit = (features @ self.query[head]).masked_fill(absent, -1e9)
-            share = torch.softmax(logit, dim=1)
+            # where nobody is present, the softmax is even over the absent
+            share = torch.softmax(logit, dim=1).masked_fill(absent, 0.0)
             if nodes is not None:
                 every = share.new_zeros(len(share), world.n_users)
                 share = every.scatter(1, nodes, share)

@@ -55,7 +55,8 @@ def episode_of(window: Window, snapshot: Snapshot, most_users: int, seed: int) -
     chosen = np.isin(window.targets.user, users)
     row = np.searchsorted(users, window.targets.user[chosen])
     weight = 1.0 / np.bincount(row, minlength=len(users))[row] / len(users)
-    held = snapshot.matrix()[users].toarray() > 0
+    # what a user holds is no wrong answer, though its past may be hidden in ``snapshot``
+    held = window.snapshot.matrix()[users].toarray() > 0
     return Episode(
         snapshot,
         users,

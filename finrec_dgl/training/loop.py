@@ -101,7 +101,10 @@ class _Trainer:
         phase = _Phase("select", self, "train")
         if self.config.average:
             self._train_through(phase)
-            return phase.judge(self.config.epochs)
+            judged: dict[str, Any] = phase.state.get("best") or phase.judge(self.config.epochs)
+            # a run that is resumed in its refit need not be judged again
+            phase.checkpoint(self.config.epochs, judged)
+            return judged
         best = phase.state.get("best")
         if best is None:
             best = phase.judge(0)
@@ -175,7 +178,7 @@ class _Phase:
         self.log.write({"phase": self.name, "epoch": epoch, **(terms or {}), WATCHED: value})
         best = self.state.get("best")
         found = {"epoch": epoch, "value": value}
-        if best is None or value > best["value"]:
+        if not best or value > best["value"]:
             self.state["best"] = found
             self.save("selected.safetensors", epoch)
         return found

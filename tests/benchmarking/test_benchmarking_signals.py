@@ -4,41 +4,60 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarking_worlds import SILENT_WORLD, SMALL, make_dataset
+from benchmarking_worlds import SILENT_WORLD, SMALL, make_dataset, word_vectors
 
 from finrec_dgl.benchmarking import compare_models
+from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset, texts
 from finrec_dgl.evaluation import evaluate
-from finrec_dgl.training import load_run
+from finrec_dgl.nn import DerivedConfig, HybridConfig
+from finrec_dgl.tables.generate import World, generate
+from finrec_dgl.training import TrainConfig, load_run
+from finrec_dgl.training.learner import fit
 
 SIZE = {"users": 500, "items": 60, "interactions_per_user": 10.0, "cold_share": 0.0}
 WORLD = {**SILENT_WORLD, **SIZE, "ties_per_user": 2.0, "seed": 3}
 CUTOFF = 10
+DERIVED = TrainConfig(
+    model=HybridConfig(relations="derived", pseudo_classes=12, derived=DerivedConfig(rank=16)),
+    loss="backtest",
+    windows=6,
+    lr=0.05,
+    epochs=12,
+    average=4,
+)
+FORMS = {"observed": SMALL, "derived": DERIVED}
 
 
-def expected_random_ndcg(dataset):
+def expected_random_ndcg(dataset, among=True):
     """float64 [n]: the expected NDCG@10 of a ranking in random order, for each user of test.
+
+    ``among`` bool [I]: candidates and targets are of these items alone.
 
     Each place of the ranking holds a target with probability reachable / ranked, so
     E[DCG@10] = reachable / ranked * sum over j = 1 .. min(10, ranked) of 1 / log2(1 + j).
     """
     targets, held = dataset.targets("test"), dataset.snapshot("fit").pairs
-    candidates = dataset.candidates("test")
+    candidates = dataset.candidates("test") & among
+    asked = np.broadcast_to(among, candidates.shape)[targets.item]
     discounts = np.cumsum(1 / np.log2(1 + np.arange(1, CUTOFF + 1)))
     expected = []
-    for user in np.unique(targets.user):
+    for user in np.unique(targets.user[asked]):
         rankable = candidates.copy()
         rankable[held.item[held.user == user]] = False
-        mine = targets.item[targets.user == user]
+        mine = targets.item[asked & (targets.user == user)]
         ranked = int(rankable.sum())
         dcg = rankable[mine].sum() / ranked * discounts[min(CUTOFF, ranked) - 1]
         expected.append(dcg / discounts[min(CUTOFF, len(mine)) - 1])
     return np.array(expected)
 
 
-def test_where_purchases_are_random_the_hybrid_is_no_better_than_chance(tmp_path, monkeypatch):
+@pytest.mark.parametrize("form", FORMS)
+def test_where_purchases_are_random_the_hybrid_is_no_better_than_chance(
+    tmp_path, monkeypatch, form
+):
     """Catches a leak of the test into graph, text, ties or tuning: there is no other signal."""
     dataset = make_dataset(tmp_path / "data", monkeypatch, **{**WORLD, "users": 800})
-    config = replace(SMALL, epochs=5)
+    config = replace(FORMS[form], epochs=5)
     table = compare_models(dataset, tmp_path / "out", ["hybrid"], 1, config)
     run = load_run(tmp_path / "out" / table.row("hybrid").runs[0], dataset)
     found = evaluate(run.scorer("test"), dataset, "test").per_user["ndcg@10"]
@@ -48,12 +67,13 @@ def test_where_purchases_are_random_the_hybrid_is_no_better_than_chance(tmp_path
     assert abs(above.mean()) < 3 * error
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize(("signal", "strength"), [("text", 8.0), ("graph", 2.5)])
-def test_a_planted_signal_is_found(tmp_path, monkeypatch, signal, strength):
+def test_a_planted_signal_is_found(tmp_path, monkeypatch, signal, strength, form):
     """Catches a model that learns no more than popularity, which knows nothing here."""
     world = {**WORLD, f"{signal}_strength": strength}
     dataset = make_dataset(tmp_path / "data", monkeypatch, **world)
-    config = replace(SMALL, epochs=4)
+    config = replace(FORMS[form], epochs=4)
     table = compare_models(dataset, tmp_path / "out", ["popularity", "hybrid"], 1, config)
     popularity = table.row("popularity")
     assert popularity.comparison.difference < -0.05, table.to_markdown()
@@ -67,3 +87,16 @@ def test_taste_is_read_from_texts_alone(tmp_path, monkeypatch):
     table = compare_models(dataset, tmp_path / "out", ["popularity", "hybrid-text"], 1, config)
     ahead = table.row("hybrid-text").metrics["ndcg@10"] - table.row("popularity").metrics["ndcg@10"]
     assert ahead > 0.04, table.to_markdown()
+
+
+def test_new_products_are_found_by_their_text(tmp_path, monkeypatch):
+    """Catches a model that has no use for a product that nobody holds."""
+    monkeypatch.setattr(texts, "encode_texts", word_vectors)
+    tables = generate(World(**{**WORLD, "users": 400, "text_strength": 8.0}))
+    split = SplitOptions(kind="cold-items")
+    dataset = build_dataset(tables, tmp_path / "data", PreprocessOptions(split=split))
+    scorer = fit(dataset, dataset.snapshot("fit"), replace(DERIVED, epochs=8))
+    cold = dataset.cold("test")
+    found = evaluate(scorer, dataset, "test", group="cold").per_user["ndcg@10"]
+    above = found - expected_random_ndcg(dataset, cold)
+    assert above.mean() > 0.1

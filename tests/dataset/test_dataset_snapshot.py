@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.dataset import Pairs, build_dataset, snapshot
-from finrec_dgl.dataset.snapshot import UNDATED, Profiles, StoredTexts
+from finrec_dgl.dataset.snapshot import UNDATED, Profiles, StoredTexts, without_nodes
 from finrec_dgl.graph import INTERACTS, tie_relations
 
 
@@ -124,3 +124,57 @@ def test_count_and_last_are_of_the_events(tmp_path):
     ):
         times = seen[(dataset.user_ids[int(user)].as_py(), dataset.item_ids[int(item)].as_py())]
         assert (count, last) == (len(times), max(times))
+
+
+@pytest.mark.parametrize("side", ["item", "user"])
+@pytest.mark.parametrize("share", [0.0, 0.4, 1.0])
+def test_hidden_nodes_have_no_past(tmp_path, side, share):
+    """Catches counts and times that slip to another pair, texts that still speak of what is
+    hidden, and a snapshot that changes when another is made of it."""
+    dataset = build_dataset(make_tables(), tmp_path / "out", options())
+    fit = dataset.snapshot("fit")
+    before = fit.matrix().toarray(), fit.user_text.copy(), fit.item_posts.copy()
+    size = dataset.n_items if side == "item" else dataset.n_users
+    hidden = np.random.default_rng(1).random(size) < share
+    found = without_nodes(fit, side, hidden)
+
+    rows = list(zip(fit.pairs.user.tolist(), fit.pairs.item.tolist(), strict=True))
+    kept = [n for n, row in enumerate(rows) if not hidden[row[side == "item"]]]
+    pairs = list(zip(found.pairs.user.tolist(), found.pairs.item.tolist(), strict=True))
+    assert pairs == [rows[n] for n in kept]
+    assert np.array_equal(found.count, fit.count[kept])
+    assert np.array_equal(found.last, fit.last[kept])
+    assert found.matrix().sum() == found.graph().num_edges(INTERACTS) == len(kept)
+
+    told = [
+        (user, item, text)
+        for user, item, text in zip(
+            *(getattr(fit.texts, f"post_{name}").tolist() for name in ("user", "item", "text")),
+            strict=True,
+        )
+        if text >= 0
+    ]
+    secret = {(user, text) for user, item, text in told if side == "item" and hidden[item]}
+    for user in range(dataset.n_users):
+        own = {text for who, _, text in told if who == user and (user, text) not in secret}
+        own = set() if side == "user" and hidden[user] else own
+        mean = sum(
+            (unit(fit.texts.vectors[text]) for text in own), np.zeros(found.item_text.shape[1])
+        )
+        if own:
+            np.testing.assert_allclose(found.user_text[user], unit(mean), atol=1e-3)
+        else:
+            profile = fit.texts.user_profile[user]
+            expected = unit(fit.texts.vectors[profile]) if profile >= 0 else 0 * mean
+            np.testing.assert_allclose(found.user_text[user], expected, atol=1e-3)
+    np.testing.assert_allclose(found.item_text, fit.item_text)
+    if side == "item":  # what was written about a hidden item goes on describing it
+        np.testing.assert_allclose(found.item_posts, fit.item_posts, atol=1e-5)
+    for one, other in zip(
+        before, (fit.matrix().toarray(), fit.user_text, fit.item_posts), strict=True
+    ):
+        assert np.array_equal(one, other)
+
+
+def unit(vector):
+    return vector.astype(np.float64) / np.linalg.norm(vector.astype(np.float64))

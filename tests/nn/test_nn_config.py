@@ -6,7 +6,7 @@ import pytest
 
 from finrec_dgl.base.config import from_mapping, to_mapping
 from finrec_dgl.base.errors import ConfigError
-from finrec_dgl.nn import HybridConfig
+from finrec_dgl.nn import DerivedConfig, HybridConfig
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,46 @@ from finrec_dgl.nn import HybridConfig
         ({"text": False, "ids": "none"}, "cannot tell nodes apart"),
         ({"pseudo_target": "file"}, "pseudo_file"),
         ({"ids_start": "spectrum"}, "did you mean 'spectral'"),
+        ({"relations": "derive"}, "did you mean 'derived'"),
     ],
 )
 def test_what_makes_no_model_is_refused(fields, words):
     """Catches a setting that would fail late or, worse, train something else."""
     with pytest.raises(ConfigError, match=words):
         HybridConfig(**fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"peer_half_lives": (30.0, -1.0)}, "peer_half_lives is"),
+        ({"holding_half_lives": (float("nan"),)}, "holding_half_lives is"),
+        ({"holding_half_lives": (15.0, 15.0)}, "expected each once"),
+        ({"ease": (0.0,)}, "ease is"),
+        ({"ease": (100.0, 100.0)}, "expected each once"),
+        ({"trend_half_lives": (30.0, 90.0)}, "expected falling"),
+        ({"trend_half_lives": (0.0,)}, "trend_half_lives is"),
+        ({"peers": -1}, "peers is -1"),
+        ({"rank": -1}, "rank is -1"),
+        ({"trend_prior": -1.0, "short_half_life": -1.0}, "trend_prior is.*short_half_life is"),
+        ({"text_sharpness": 0.0}, "text_sharpness is 0.0"),
+        ({"text_penalty": float("nan")}, "text_penalty is nan"),
+        ({"cold_share": 1.0}, "cold_share is 1.0"),
+    ],
+)
+def test_what_makes_no_derived_relations_is_refused(fields, words):
+    """Catches a filter, kernel or share that would fail late, or twice the same channel."""
+    with pytest.raises(ConfigError, match=words):
+        DerivedConfig(**fields)
+
+
+def test_derived_relations_may_be_few():
+    """Catches a list of filters that must not be empty."""
+    none = DerivedConfig(
+        ease=(), holding_half_lives=(), trend_half_lives=(), rank=0, peer_half_lives=()
+    )
+    config = HybridConfig(relations="derived", derived=none)
+    assert from_mapping(HybridConfig, to_mapping(config)) == config
 
 
 def test_all_problems_are_named_at_once():

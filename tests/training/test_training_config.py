@@ -4,6 +4,7 @@ import pytest
 
 from finrec_dgl.base.config import apply_sets, from_mapping, to_mapping
 from finrec_dgl.base.errors import ConfigError
+from finrec_dgl.nn import HybridConfig
 from finrec_dgl.training import TrainConfig
 
 
@@ -20,6 +21,12 @@ from finrec_dgl.training import TrainConfig
         ({"fanout": (5, 0)}, "fanout is"),
         ({"fanout": ()}, "fanout is"),
         ({"epochs": 0, "patience": 0}, "epochs is 0.*patience is 0"),
+        ({"average": 6, "epochs": 5}, r"average is 6, expected from 0 to epochs \(5\)"),
+        ({"average": -1}, "average is -1"),
+        ({"model": HybridConfig(relations="derived"), "loss": "bpr"}, "loss is bpr.*backtest"),
+        ({"windows": 0, "window_users": 0}, "windows is 0.*window_users is 0"),
+        ({"window_step": -1.0, "warm_up": float("nan")}, "window_step is.*warm_up is"),
+        ({"lambda_start": -1.0}, "lambda_start is"),
     ],
 )
 def test_out_of_range_is_refused(fields, words):

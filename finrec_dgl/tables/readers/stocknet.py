@@ -35,11 +35,12 @@ def read(folder: Path, options: ReadOptions) -> Tables:
     - Retweets are left out and counted, unless ``options.keep_retweets``: a retweet is a tie too,
       so that a tie would tell of an interaction.
     - Ties are dated by first_at; their kinds are retweet, reply, quote and mention.
+    - A product without a company has its ticker in its place: most have no other text.
     - users.csv holds counts as of when it was gathered; only ``verified`` is a category, none text.
     """
     dropped: dict[str, int] = {}
     interactions = _interactions(folder, options, dropped)
-    items = _profiles(folder, "items", "item_id", ("company", "sector"), options, dropped)
+    items = _named(_profiles(folder, "items", "item_id", ("company", "sector"), options, dropped))
     users = _profiles(folder, "users", "user_id", ("verified",), options, dropped)
     return Tables(
         interactions,
@@ -58,6 +59,13 @@ def read(folder: Path, options: ReadOptions) -> Tables:
             user_categories=("verified",),
         ),
     )
+
+
+def _named(items: pa.Table | None) -> pa.Table | None:
+    if items is None:
+        return None
+    named = pc.coalesce(items["company"], items["item_id"])
+    return items.set_column(items.column_names.index("company"), "company", named)
 
 
 def _interactions(folder: Path, options: ReadOptions, dropped: dict[str, int]) -> pa.Table:

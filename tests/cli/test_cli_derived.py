@@ -1,0 +1,97 @@
+"""Derived relations from the command line: train, evaluate, recommend, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from small_bank import ITEMS, USERS, write_tables
+
+from finrec_dgl.cli.app import main
+
+DERIVED = [
+    *("--set", "model.relations=derived", "--set", "loss=backtest", "--set", "warm_up=10"),
+    *("--set", "average=2", "--epochs", "4", "--set", "lr=0.05"),
+    *("--set", "model.derived.ease=[20, 100]", "--set", "model.derived.rank=4"),
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with tables, the data set of them, and a run on it."""
+    place = tmp_path_factory.mktemp("derived")
+    write_tables(place / "source")
+    data, run = str(place / "data"), str(place / "run")
+    assert main(["preprocess", str(place / "source"), data, "--encoder", "none", "--quiet"]) == 0
+    assert main(["train", data, run, "--quiet", *DERIVED]) == 0
+    return place
+
+
+def test_settings_arrive_and_the_run_can_be_judged(place, finrec):
+    """Catches nested settings that are lost, and a run that evaluate cannot read."""
+    config = json.loads((place / "run/config.json").read_text())
+    assert config["model"]["relations"] == "derived"
+    assert config["model"]["derived"]["ease"] == [20, 100]
+    for split in ("valid", "test"):
+        said = finrec("evaluate", place / "run", "--split", split, "--json")
+        assert said.code == 0, said.err
+        assert said.document["users"] == USERS
+        assert 0 <= said.document["metrics"]["ndcg@10"] <= 1
+    info = json.loads((place / "run/run.json").read_text())
+    valid = finrec("evaluate", place / "run", "--split", "valid", "--json").document
+    assert valid["metrics"]["ndcg@10"] == pytest.approx(info["valid_ndcg@10"], abs=1e-9)
+
+
+def test_recommendations_come_with_reasons(place, finrec, tmp_path):
+    """Catches known products, reasons that are not told, or customers left out of the file."""
+    said = finrec("recommend", place / "run", "--user", "u3", "--k", "4", "--json")
+    assert said.code == 0, said.err
+    found = said.document["recommendations"]
+    assert not {"i3", "i4", "i7", "i2"} & {one["item_id"] for one in found}
+    kinds = {why["kind"] for one in found for why in one["reasons"]}
+    assert "held" in kinds
+    assert kinds <= {"held", "ties", "popularity"}
+    out = tmp_path / "all.parquet"
+    said = finrec("recommend", place / "run", "--all-users", "--out", out, "--k", "3", "--json")
+    assert said.code == 0, said.err
+    assert said.document["rows"] <= USERS * min(3, ITEMS)
+    assert said.document["users"] == USERS
+
+
+def test_undated_tables_are_refused_with_what_to_do(finrec, tmp_path):
+    """Catches a stack trace where there are no dates."""
+    write_tables(tmp_path / "source")
+    lines = (tmp_path / "source/interactions.csv").read_text().splitlines()
+    lines = [line.rsplit(",", 1)[0] for line in lines]
+    (tmp_path / "source/interactions.csv").write_text("\n".join(lines) + "\n")
+    data = tmp_path / "data"
+    assert finrec("preprocess", tmp_path / "source", data, "--encoder", "none").code == 0
+    said = finrec("train", data, tmp_path / "run", *DERIVED)
+    assert said.code == 2
+    assert "split by date" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_too_short_a_history_is_refused_with_what_to_do(place, finrec, tmp_path):
+    """Catches a training on no window at all."""
+    said = finrec("train", place / "data", tmp_path / "run", *DERIVED, "--set", "warm_up=400")
+    assert said.code == 2
+    assert "no earlier window" in said.err
+    assert "smaller warm_up" in " ".join(said.err.split())
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("loss=bpr", "expected backtest"),
+        ("average=9", "average is 9"),
+        ("model.derived.peer=3", "did you mean 'peers'"),
+        ("model.derived.cold_share=1.0", "cold_share is 1.0"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(place, finrec, tmp_path, setting, words):
+    """Catches a setting that fails late, or is quietly ignored."""
+    said = finrec("train", place / "data", tmp_path / "run", *DERIVED, "--set", setting)
+    assert said.code == 2
+    assert words in " ".join(said.err.split())

@@ -1,0 +1,124 @@
+"""Filters in closed form are what their formulas say, by loops, for matrices of any shape."""
+
+import math
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from finrec_dgl.graph.filters import (
+    cosine_filter,
+    ease_filter,
+    normalised,
+    singular_vectors,
+    time_kernel,
+    unit_rows,
+)
+
+
+@st.composite
+def matrices(draw, most=9):
+    """Sparse [n, m] of ones, empty and full ones among them."""
+    n, m = draw(st.integers(1, most)), draw(st.integers(1, most))
+    share = draw(st.sampled_from([0.0, 0.2, 0.5, 1.0]))
+    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
+    return sp.csr_array((rng.random((n, m)) < share).astype(np.float32))
+
+
+def held(seed=0, users=40, items=7):
+    rng = np.random.default_rng(seed)
+    return sp.csr_array((rng.random((users, items)) < 0.4).astype(np.float32))
+
+
+@settings(max_examples=60)
+@given(held=matrices(), penalty=st.sampled_from([0.5, 10.0, 1000.0]))
+def test_ease_is_a_ridge_regression_of_each_product_on_the_others(held, penalty):
+    """Catches a wrong penalty, a transposed filter, or a product that predicts itself."""
+    found = ease_filter(held, penalty)
+    dense = held.toarray().astype(np.float64)
+    expected = np.zeros((dense.shape[1], dense.shape[1]))
+    for product in range(dense.shape[1]):
+        others = np.delete(np.arange(dense.shape[1]), product)
+        x = dense[:, others]
+        normal = x.T @ x + penalty * np.eye(len(others))
+        expected[others, product] = np.linalg.solve(normal, x.T @ dense[:, product])
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert not np.diag(found).any()
+
+
+def test_a_larger_penalty_gives_smaller_weights():
+    """Catches a penalty that is not read."""
+    sizes = [np.square(ease_filter(held(), one)).sum() for one in (1.0, 10.0, 100.0)]
+    assert sizes[0] > 2 * sizes[1] > 4 * sizes[2] > 0
+
+
+@settings(max_examples=60)
+@given(held=matrices(), shrink=st.sampled_from([0.5, 10.0]))
+def test_cosine_counts_who_holds_both(held, shrink):
+    """Catches a wrong count, norm or diagonal."""
+    found = cosine_filter(held, shrink)
+    dense = held.toarray()
+    holders = [set(np.flatnonzero(column)) for column in dense.T]
+    for i, one in enumerate(holders):
+        for j, other in enumerate(holders):
+            lengths = math.sqrt((len(one) + shrink) * (len(other) + shrink))
+            expected = len(one & other) / lengths if i != j else 0.0
+            assert found[i, j] == pytest.approx(expected, abs=1e-6)
+
+
+@settings(max_examples=120)
+@given(matrix=matrices(), rank=st.integers(0, 12))
+def test_singular_vectors_are_the_leading_ones(matrix, rank):
+    """Catches an unsorted, short or crooked basis; ranks over the matrix's own; empty matrices."""
+    left, values, right = singular_vectors(matrix, rank)
+    n, m = matrix.shape
+    kept = len(values)
+    assert left.shape == (n, kept)
+    assert right.shape == (m, kept)
+    assert kept == (max(0, min(rank, min(n, m) - 1)) if matrix.nnz else 0)
+    expected = np.linalg.svd(matrix.toarray().astype(np.float64), compute_uv=False)[:kept]
+    np.testing.assert_allclose(values, expected, atol=1e-6)
+    np.testing.assert_allclose(right.T @ right, np.eye(kept), atol=1e-6)
+    # what is beyond the matrix's rank has no left vector of its own
+    real = values > 1e-6
+    np.testing.assert_allclose(
+        (left.T @ left)[np.ix_(real, real)], np.eye(int(real.sum())), atol=1e-6
+    )
+    np.testing.assert_allclose(matrix @ right, left * values, atol=1e-6)
+
+
+def test_singular_vectors_are_the_same_again():
+    """Catches a start that is drawn anew, so that no run can be repeated."""
+    matrix = held(3)
+    for one, other in zip(singular_vectors(matrix, 4), singular_vectors(matrix, 4), strict=True):
+        assert np.array_equal(one, other)
+
+
+def test_the_kernel_halves_in_a_half_life():
+    """Catches e in place of 2, another unit, or a half-life of 0 that divides."""
+    found = time_kernel(np.array([0.0, 15.0, 30.0, 90.0]), 30.0)
+    np.testing.assert_allclose(found, [1.0, 0.5**0.5, 0.5, 0.125], rtol=1e-6)
+    assert time_kernel(np.array([0.0, 1e6]), 0.0).tolist() == [1.0, 1.0]
+    assert time_kernel(np.zeros(0), 30.0).shape == time_kernel(np.zeros(0), 0.0).shape == (0,)
+
+
+@settings(max_examples=60)
+@given(held=matrices(), user=st.sampled_from([0.0, 0.5, 1.0]), item=st.sampled_from([0.0, 0.5]))
+def test_normalised_divides_by_powers_of_the_degrees(held, user, item):
+    """Catches sides mixed up, and nodes without edges that become infinite."""
+    found = normalised(held, user, item).toarray()
+    dense = held.toarray()
+    for u, i in np.ndindex(dense.shape):
+        expected = dense[u, i] and dense[u].sum() ** -user * dense[:, i].sum() ** -item
+        assert found[u, i] == pytest.approx(expected, abs=1e-6)
+
+
+@settings(max_examples=60)
+@given(held=matrices())
+def test_unit_rows_have_length_one_or_none(held):
+    """Catches NaN in the row of a user who holds nothing."""
+    lengths = np.linalg.norm(unit_rows(held).toarray(), axis=1)
+    np.testing.assert_allclose(lengths, held.toarray().any(axis=1), atol=1e-6)

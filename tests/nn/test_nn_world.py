@@ -1,0 +1,426 @@
+"""Derived relations are what their formulas say, by loops over users, products and edges."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from snapshots import DAY, make_dated_snapshot, with_pairs, without_text
+
+from finrec_dgl.graph.filters import cosine_filter, ease_filter, normalised
+from finrec_dgl.nn import DerivedConfig, Receivers, World
+from finrec_dgl.nn.world import COVARIATES, PEER_FEATURES, free_items, log_share
+
+CONFIG = DerivedConfig(
+    ease=(20.0, 200.0), holding_half_lives=(40.0, 0.0), rank=4, peer_half_lives=(20.0, 100.0)
+)
+NOBODY, UNSOLD = 29, 19  # the user who holds nothing, and the product that nobody holds
+
+
+def make_world(seed=0, config=CONFIG, **others):
+    return World(make_dated_snapshot(seed, **others), config)
+
+
+def everyone(world):
+    return world.receivers(np.arange(world.n_users))
+
+
+def edges(snapshot):
+    """user -> {item: days since last seen}."""
+    found = {user: {} for user in range(snapshot.n_users)}
+    for number, (user, item) in enumerate(
+        zip(snapshot.pairs.user, snapshot.pairs.item, strict=True)
+    ):
+        seen = snapshot.last is not None
+        age = (snapshot.time - snapshot.last[number]) / DAY if seen else 0.0
+        found[int(user)][int(item)] = float(age)
+    return found
+
+
+def cosine(one, other):
+    length = np.linalg.norm(one) * np.linalg.norm(other)
+    return float(one @ other / length) if length else 0.0
+
+
+# ---- shares
+
+
+@settings(max_examples=80)
+@given(seed=st.integers(0, 10_000), rows=st.integers(1, 4), items=st.integers(1, 6))
+def test_log_share_by_row(seed, rows, items):
+    """Catches a share over what is held too, a negative message, and rows without any."""
+    rng = np.random.default_rng(seed)
+    message = rng.normal(size=(rows, items)).astype(np.float32) * (rng.random((rows, 1)) < 0.8)
+    free = rng.random((rows, items)) < rng.choice([0.0, 0.5, 1.0])
+    found = log_share(torch.from_numpy(message.astype(np.float32)), torch.from_numpy(free), 0.1)
+    for row in range(rows):
+        total = sum(max(message[row, i], 0.0) for i in range(items) if free[row, i])
+        for i in range(items):
+            if total:
+                even = max(message[row, i], 0.0) / total * free[row].sum()
+                assert found[row, i] == pytest.approx(math.log(even + 0.1), rel=1e-4, abs=1e-5)
+            elif free[row, i] or not free[row].any():
+                assert found[row, i] == pytest.approx(math.log(0.1), rel=1e-5)
+            assert torch.isfinite(found[row, i])
+
+
+def test_an_even_message_has_the_logarithm_of_one():
+    """Catches shares in other units than an even split."""
+    free = torch.tensor([[True, True, False, True]])
+    found = log_share(torch.full((1, 4), 7.0), free, 0.0)
+    np.testing.assert_allclose(found[free], 0.0, atol=1e-6)
+
+
+# ---- rows
+
+
+@pytest.mark.parametrize("users", [[0], [7, 3, NOBODY, 3], [NOBODY], []], ids=str)
+def test_receivers_are_the_users_as_asked_for(users):
+    """Catches ages that belong to another pair, or to another user's row."""
+    world = make_world(1)
+    rows = world.receivers(np.array(users, np.int32))
+    held = edges(world.snapshot)
+    assert len(rows) == len(users)
+    assert rows.held.shape == (len(users), world.n_items)
+    for row, user in enumerate(users):
+        part = slice(*rows.held.indptr[row : row + 2])
+        ages = dict(zip(rows.held.indices[part].tolist(), rows.age[part].tolist(), strict=True))
+        assert ages == pytest.approx(held[user], rel=1e-5)
+        assert (rows.held.data[part] == 1).all()
+        faded = rows.aged(20.0).toarray()[row]
+        for item in range(world.n_items):
+            expected = 2 ** (-held[user][item] / 20) if item in held[user] else 0.0
+            assert faded[item] == pytest.approx(expected, rel=1e-4, abs=1e-9)
+        assert np.array_equal(rows.text[row], world.snapshot.user_text[user])
+        assert rows.count[row] == len(held[user])
+        assert free_items(rows)[row].tolist() == [i not in held[user] for i in range(world.n_items)]
+
+
+def test_ties_count_in_either_direction_and_once():
+    """Catches ties of one direction, and one of two kinds or both directions that counts twice."""
+    snapshot = make_dated_snapshot(0)
+    ends = np.array([0, 1, 2], np.int32), np.array([1, 0, 5], np.int32)
+    also = np.array([0], np.int32), np.array([1], np.int32)
+    world = World(replace(snapshot, ties={"family": ends, "work": also}), CONFIG)
+    found = everyone(world).ties.toarray()
+    expected = np.zeros_like(found)
+    for a, b in ((0, 1), (2, 5)):
+        expected[a, b] = expected[b, a] = 1
+    assert np.array_equal(found, expected)
+    assert not World(replace(snapshot, ties={}), CONFIG).ties.nnz
+
+
+def test_covariates_by_user():
+    """Catches a user without holdings who is taken for one who held something today."""
+    world = make_world(2)
+    found = world.covariates(everyone(world))
+    for user, items in edges(world.snapshot).items():
+        expected = {
+            "log holdings": math.log(max(len(items), 1)),
+            "log idle days": math.log1p(min(items.values())) - 4 if items else 0.0,
+            "no holdings": float(not items),
+        }
+        for name, value in expected.items():
+            assert found[user, COVARIATES.index(name)] == pytest.approx(value, abs=1e-4)
+    assert np.isfinite(found).all()
+
+
+# ---- relations between products
+
+
+def test_filtered_are_messages_of_what_is_held():
+    """Catches a filter on the wrong side, ages that are not read, and a wrong order."""
+    world = make_world(3)
+    held, rows = world.snapshot.matrix().toarray(), everyone(world)
+    near = cosine_filter(world.snapshot.matrix())
+    expected = [held @ ease_filter(world.snapshot.matrix(), one) for one in CONFIG.ease]
+    for half_life in CONFIG.holding_half_lives:
+        faded = np.zeros_like(held)
+        for user, items in edges(world.snapshot).items():
+            for item, age in items.items():
+                faded[user, item] = 2 ** (-age / half_life) if half_life else 1.0
+        expected.append(faded @ near)
+    right = np.linalg.svd(normalised(world.snapshot.matrix()).toarray())[2][: CONFIG.rank].T
+    root = np.sqrt(np.maximum(held.sum(axis=0), 1))
+    expected.append((held / root) @ right @ right.T * root)
+    found = world.filtered(rows)
+    assert len(found) >= len(expected)
+    for one, other in zip(found, expected, strict=False):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+        assert one.dtype == np.float32
+
+
+def test_without_a_rank_there_is_no_spectral_filter():
+    """Catches a switch that only empties its channel."""
+    world = make_world(3, replace(CONFIG, rank=0))
+    assert len(world.filtered(everyone(world))) == len(make_world(3).filtered(everyone(world))) - 1
+
+
+def test_trends_by_product():
+    """Catches a trend against the wrong half-life, or a prior on the wrong side."""
+    config = replace(CONFIG, trend_half_lives=(90.0, 15.0), trend_prior=5.0)
+    world = make_world(4, config)
+    counts = {half_life: np.zeros(world.n_items) for half_life in (0.0, 90.0, 15.0)}
+    for items in edges(world.snapshot).values():
+        for item, age in items.items():
+            for half_life, count in counts.items():
+                count[item] += 2 ** (-age / half_life) if half_life else 1.0
+    shares = {0.0: counts[0.0] / counts[0.0].sum()}
+    for half_life, longer in ((90.0, 0.0), (15.0, 90.0)):
+        own = counts[half_life] + 5.0 * shares[longer]
+        shares[half_life] = own / (counts[half_life].sum() + 5.0)
+        expected = np.log((shares[half_life] + 1e-6) / (shares[longer] + 1e-6))
+        np.testing.assert_allclose(world.trends[f"trend {half_life:g}"], expected, atol=1e-3)
+    popularity = world.trends["popularity"]
+    assert np.array_equal(
+        np.argsort(popularity, kind="stable"), np.argsort(world.sold, kind="stable")
+    )
+
+
+# ---- relations between users
+
+
+def peer_features(world, user):
+    """name -> values of all pairs (user, v), by loops."""
+    snapshot, held = world.snapshot, edges(world.snapshot)
+    holders = [sum(i in items for items in held.values()) for i in range(world.n_items)]
+    idf = np.log((world.n_users + 1) / (np.array(holders) + 1))
+    matrix = snapshot.matrix().toarray()
+    right = np.linalg.svd(normalised(snapshot.matrix()).toarray())[2][:16].T
+    space = (matrix / np.sqrt(np.maximum(holders, 1))) @ right
+    tied = {
+        frozenset(pair)
+        for source, target in snapshot.ties.values()
+        for pair in zip(source.tolist(), target.tolist(), strict=True)
+    }
+    found = {name: [] for name in PEER_FEATURES}
+    for peer in range(world.n_users):
+        shared = sum(i in held[user] for i in held[peer])
+        both = math.sqrt(len(held[user]) * len(held[peer]))
+        values = {
+            "log idf cosine": math.log(0.01 + cosine(idf * matrix[user], idf * matrix[peer])),
+            "log cosine": math.log(0.01 + (shared / both if both else 0.0)),
+            "text": snapshot.user_text[user] @ snapshot.user_text[peer],
+            "tie": frozenset((user, peer)) in tied,
+            "spectral": cosine(space[user], space[peer]),
+            "log activity": math.log(max(len(held[peer]), 1)),
+            "nothing shared": shared == 0,
+        }
+        if held[peer]:  # of others it is never read
+            values["log idle days"] = math.log1p(min(held[peer].values()))
+        for name, value in values.items():
+            found[name].append((peer, value))
+    return found
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_peers_features_by_pair(seed):
+    """Catches a feature of the wrong pair, direction, weight or name."""
+    world = make_world(seed)
+    features, absent, nodes = world.peers(everyone(world), text=True, ties=True)
+    assert nodes is None
+    assert features.shape == (world.n_users, world.n_users, len(PEER_FEATURES))
+    for user in (0, 5, 11, NOBODY):
+        for name, expected in peer_features(world, user).items():
+            column = features[user, :, PEER_FEATURES.index(name)]
+            for peer, value in expected:
+                assert column[peer] == pytest.approx(float(value), abs=2e-4), (name, peer)
+    active = np.bincount(world.snapshot.pairs.user, minlength=world.n_users) > 0
+    for user in range(world.n_users):
+        expected = [user == peer or not active[peer] for peer in range(world.n_users)]
+        assert absent[user].tolist() == expected
+
+
+@pytest.mark.parametrize(("switch", "name"), [("text", "text"), ("ties", "tie")])
+def test_peers_features_that_are_off_are_zero(switch, name):
+    """Catches text or ties that are read though they are switched off, and others that go too."""
+    world = make_world(0)
+    on, _, _ = world.peers(everyone(world), text=True, ties=True)
+    off, _, _ = world.peers(everyone(world), **{"text": True, "ties": True, switch: False})
+    column = PEER_FEATURES.index(name)
+    assert on[..., column].any()
+    assert not off[..., column].any()
+    others = np.arange(len(PEER_FEATURES)) != column
+    assert torch.equal(on[..., others], off[..., others])
+
+
+@pytest.mark.parametrize("peers", [1, 4, 28])
+def test_few_peers_are_the_most_similar_ones_with_the_same_values(peers):
+    """Catches a wrong order, an absent user among the peers, and values of another one."""
+    snapshot = make_dated_snapshot(6)
+    every = World(snapshot, CONFIG)
+    world = World(snapshot, replace(CONFIG, peers=peers))
+    rows = everyone(world)
+    full, full_absent, _ = every.peers(rows, text=True, ties=True)
+    features, absent, nodes = world.peers(rows, text=True, ties=True)
+    assert nodes.shape == absent.shape == (world.n_users, peers)
+    rare, tie = (PEER_FEATURES.index(name) for name in ("log idf cosine", "tie"))
+    for user in range(world.n_users):
+        chosen = nodes[user].tolist()
+        assert len(set(chosen)) == peers
+        assert torch.equal(features[user], full[user, nodes[user]])
+        assert torch.equal(absent[user], full_absent[user, nodes[user]])
+        near = full[user, :, rare].exp() + full[user, :, tie]
+        present = ~full_absent[user]
+        best = near[present].sort(descending=True).values[:peers]
+        mine = near[nodes[user]][~absent[user]].sort(descending=True).values
+        np.testing.assert_allclose(mine, best, atol=1e-6)
+
+
+def test_kernels_by_edge():
+    """Catches a head with another's half-life, and messages of the wrong user."""
+    config = replace(CONFIG, short_half_life=5.0)
+    world = make_world(7, config)
+
+    def fades(age, half_life):
+        return 2 ** (-age / half_life) if half_life else 1.0
+
+    for own, other, kernel in zip((20.0, 100.0), (100.0, 20.0), world.kernels, strict=True):
+        expected = np.zeros((world.n_items, world.n_users))
+        for user, items in edges(world.snapshot).items():
+            for item, age in items.items():
+                rest = (fades(age, other) + fades(age, 5.0) + 1.0) / 3
+                expected[item, user] = 0.75 * fades(age, own) + 0.25 * rest
+        np.testing.assert_allclose(kernel.to_dense(), expected, atol=1e-5)
+
+
+def test_an_altered_row_is_read_as_it_stands():
+    """Catches features of a row that come from the user's own node instead."""
+    world = make_world(8)
+    one = world.receivers(np.array([3]))
+    other = world.receivers(np.array([11]))
+    mixed = Receivers(one.user, other.held, other.age, other.text, other.ties)
+    features, absent, _ = world.peers(mixed, text=True, ties=True)
+    theirs, their_absent, _ = world.peers(other, text=True, ties=True)
+    own, own_absent, _ = world.peers(one, text=True, ties=True)
+    assert torch.equal(features, theirs)
+    assert not torch.equal(features, own)
+    assert torch.equal(absent, own_absent)  # whoever it is, they are no peer of themselves
+    assert not torch.equal(absent, their_absent)
+    assert np.array_equal(world.covariates(mixed), world.covariates(other))
+    for found, expected in zip(world.filtered(mixed), world.filtered(other), strict=True):
+        assert np.array_equal(found, expected)
+
+
+# ---- text
+
+
+def test_told_by_pair():
+    """Catches texts of a product that is its own neighbour, and similarity where there is none."""
+    world = make_world(9)
+    snapshot, sharp = world.snapshot, CONFIG.text_sharpness
+    both = np.concatenate([snapshot.item_text, snapshot.item_posts], axis=1)
+    held = edges(snapshot)
+    found = world.told(everyone(world))
+    for user in (0, 4, NOBODY):
+        for item in range(world.n_items):
+            near = sum(
+                math.exp(sharp * (cosine(both[item], both[j]) - 1))
+                for j in held[user]
+                if j != item and both[item].any() and both[j].any()
+            )
+            assert found[0][user, item] == pytest.approx(near, rel=1e-3, abs=1e-7)
+            for one, text in zip(found[1:], (snapshot.item_text, snapshot.item_posts), strict=True):
+                mine = snapshot.user_text[user]
+                there = mine.any() and text[item].any()
+                expected = math.exp(sharp * (cosine(mine, text[item]) - 1)) if there else 0.0
+                assert one[user, item] == pytest.approx(expected, rel=1e-3, abs=1e-7)
+
+
+def known_products(world):
+    return [i for i in range(world.n_items) if world.sold[i] and world.described[i]]
+
+
+def test_the_text_kernel_is_a_mean_over_other_held_products():
+    """Catches a column that does not add up to 1, that holds the product itself, or new ones."""
+    world = make_world(10)
+    kernel, _ = world.text_maps
+    known, text = known_products(world), world.description
+    for item in range(world.n_items):
+        raw = [
+            math.exp(CONFIG.text_sharpness * float(text[item] @ text[j]))
+            if j in known and j != item
+            else 0.0
+            for j in range(world.n_items)
+        ]
+        np.testing.assert_allclose(kernel[:, item], np.array(raw) / sum(raw), rtol=1e-3, atol=1e-7)
+    np.testing.assert_allclose(kernel.sum(0), 1.0, atol=1e-5)
+    assert not kernel.diagonal().any()
+
+
+def test_the_ridge_smoother_leaves_each_product_out():
+    """Catches a fitted score in which the product's own one has a part: by explicit refits."""
+    world = make_world(11)
+    _, (mask, smoother) = world.text_maps
+    known, text = known_products(world), world.description.astype(np.float64)
+    assert np.flatnonzero(mask).tolist() == known
+    centred = text - text[known].mean(axis=0)
+    scores = np.random.default_rng(0).normal(size=world.n_items)
+    found = (scores * mask.numpy()) @ smoother.double().numpy()
+    for item in range(world.n_items):
+        rest = [j for j in known if j != item]
+        x = centred[rest]
+        normal = x.T @ x + CONFIG.text_penalty * np.eye(x.shape[1])
+        expected = centred[item] @ np.linalg.solve(normal, x.T @ scores[rest])
+        expected = expected if world.described[item] else 0.0
+        assert found[item] == pytest.approx(expected, abs=1e-3)
+    assert not smoother.diagonal().any()
+
+
+# ---- what may be missing
+
+MISSING = {
+    "undated": lambda one: replace(one, last=None, time=None),
+    "untold": lambda one: without_text(one, dim=8),
+    "no vectors": without_text,
+    "untied": lambda one: replace(one, ties={}),
+    "no interactions": lambda one: with_pairs(one, []),
+    "no interactions, undated": lambda one: replace(with_pairs(one, []), last=None, time=None),
+    "one interaction": lambda one: with_pairs(one, [0]),
+    "one user's": lambda one: with_pairs(one, one.pairs.user == 3),
+    "one product's": lambda one: with_pairs(one, one.pairs.item == 3),
+}
+
+
+@pytest.mark.parametrize("peers", [0, 3])
+@pytest.mark.parametrize("missing", MISSING)
+def test_whatever_is_missing_every_relation_is_finite(missing, peers):
+    """Catches NaN, infinity and errors of shape where there is nothing to divide by."""
+    world = World(MISSING[missing](make_dated_snapshot(12)), replace(CONFIG, peers=peers))
+    rows = everyone(world)
+    features, absent, _ = world.peers(rows, text=True, ties=True)
+    kernel, (known, smoother) = world.text_maps
+    found = [features, absent, kernel, known, smoother, *world.kernels]
+    found += [*world.filtered(rows), *world.told(rows), *world.trends.values()]
+    for one in (*found, world.covariates(rows)):
+        dense = one.to_dense() if isinstance(one, torch.Tensor) else torch.from_numpy(one)
+        assert torch.isfinite(dense).all()
+    assert all(one.shape == (world.n_users, world.n_items) for one in world.filtered(rows))
+
+
+def test_undated_interactions_are_all_of_now():
+    """Catches a fading where nothing is known of times."""
+    snapshot = make_dated_snapshot(1)
+    world = World(replace(snapshot, last=None), CONFIG)
+    assert not world.age.any()
+    ones = sp.csr_array(snapshot.matrix()).toarray().T
+    for kernel in world.kernels:
+        np.testing.assert_allclose(kernel.to_dense(), ones, atol=1e-6)
+    for name, values in world.trends.items():
+        if name != "popularity":
+            np.testing.assert_allclose(values, 0.0, atol=1e-3)
+
+
+def test_a_user_with_nothing_and_a_product_of_nobody():
+    """Catches messages that come from nowhere."""
+    world = make_world(0)
+    rows = world.receivers(np.array([NOBODY]))
+    assert not any(one.any() for one in world.filtered(rows))
+    assert not world.told(rows)[0].any()
+    assert world.sold[UNSOLD] == 0
+    assert not any(kernel.to_dense()[UNSOLD].any() for kernel in world.kernels)
+    assert not world.text_maps[0][UNSOLD].any()

@@ -1,0 +1,404 @@
+"""Training by back-testing: episodes without their own future, phases, resuming, chance."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from snapshots import without_text
+from torch.nn import functional
+
+from finrec_dgl.base.errors import DataError
+from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset
+from finrec_dgl.dataset.windows import windows
+from finrec_dgl.evaluation import evaluate
+from finrec_dgl.nn import DerivedConfig, HybridConfig
+from finrec_dgl.tables.generate import World, generate
+from finrec_dgl.text import EncoderSpec
+from finrec_dgl.training import TrainConfig, load_run, loop, train
+from finrec_dgl.training.backtest import Backtest, episode_of, episodes, listwise_loss
+from finrec_dgl.training.learner import Learner, fit
+from finrec_dgl.training.scoring import DerivedScorer
+
+DERIVED = DerivedConfig(
+    ease=(50.0,), holding_half_lives=(30.0, 0.0), rank=4, trend_half_lives=(60.0,)
+)
+CONFIG = TrainConfig(
+    model=HybridConfig(relations="derived", pseudo_classes=4, derived=DERIVED),
+    loss="backtest",
+    windows=4,
+    warm_up=60.0,
+    lr=0.05,
+    epochs=4,
+    average=2,
+)
+PLAIN = dataclasses.replace(
+    CONFIG, model=HybridConfig(dim=8, dim_two=8, heads=2, layers=1), lr=0.01, average=0
+)
+NO_TEXT = EncoderSpec(name="none")
+
+
+def bank(folder, seed=0, split=None, tables=None, **fields):
+    fields = {"users": 150, "items": 30, "interactions_per_user": 10.0, "texts": False, **fields}
+    tables = tables or generate(World(seed=seed, **fields))
+    options = PreprocessOptions(encoder=NO_TEXT, split=split or SplitOptions())
+    return build_dataset(tables, folder, options)
+
+
+def with_vectors(dataset, dim=6):
+    """``dataset`` with a text for every item and user, without an encoder."""
+    rng = np.random.default_rng(0)
+    nodes = {"item": dataset.n_items, "user": dataset.n_users}
+    vectors = rng.normal(size=(sum(nodes.values()), dim)).astype(np.float32)
+    parts, first = {}, 0
+    for name, count in nodes.items():
+        profiles = getattr(dataset, f"{name}_profiles")
+        parts[f"{name}_profiles"] = dataclasses.replace(
+            profiles, text=(first + profiles.node).astype(np.int32)
+        )
+        first += count
+    return dataclasses.replace(dataset, vectors=vectors, **parts)
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return bank(tmp_path_factory.mktemp("bank") / "data", graph_strength=4.0)
+
+
+@pytest.fixture(scope="module")
+def told(dataset):
+    return with_vectors(dataset)
+
+
+@pytest.fixture(scope="module")
+def cold(tmp_path_factory):
+    split = SplitOptions(kind="cold-items")
+    return with_vectors(bank(tmp_path_factory.mktemp("cold") / "data", split=split))
+
+
+@pytest.fixture(scope="module")
+def run(dataset, tmp_path_factory):
+    return train(dataset, tmp_path_factory.mktemp("runs") / "run", CONFIG)
+
+
+def weights(run, split="test"):
+    return dict(run.model(split).state_dict())
+
+
+def same(one, other):
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+# ---- episodes
+
+
+def test_an_episode_asks_for_the_window_s_targets(dataset):
+    """Catches targets of another user, users that count by how much they took up, and products
+    they hold among those to choose from."""
+    (one, *_) = windows(dataset, dataset.cut, 4)
+    episode = episode_of(one, one.snapshot, 10_000, 0)
+    targets = set(zip(one.targets.user.tolist(), one.targets.item.tolist(), strict=True))
+    found = set(zip(episode.users[episode.row].tolist(), episode.item.tolist(), strict=True))
+    assert found == targets
+    assert np.array_equal(episode.users, np.unique(one.targets.user))
+    by_user = np.bincount(episode.row, episode.weight)
+    np.testing.assert_allclose(by_user, 1 / len(episode.users), rtol=1e-5)
+    held = set(zip(one.snapshot.pairs.user.tolist(), one.snapshot.pairs.item.tolist(), strict=True))
+    for row, user in enumerate(episode.users.tolist()):
+        expected = [
+            bool(one.candidates[item]) and (user, item) not in held
+            for item in range(dataset.n_items)
+        ]
+        assert episode.allowed[row].tolist() == expected
+    assert episode.allowed[episode.row, episode.item].all()
+
+
+def test_of_many_users_some_are_drawn(dataset):
+    """Catches a draw that is not the seed's, or of users without their targets."""
+    (one, *_) = windows(dataset, dataset.cut, 4)
+    some, again, other = (episode_of(one, one.snapshot, 12, seed) for seed in (0, 0, 1))
+    assert len(some.users) == 12
+    assert np.array_equal(some.users, again.users)
+    assert not np.array_equal(some.users, other.users)
+    assert np.array_equal(np.unique(some.row), np.arange(12))
+    assert float(some.weight.sum()) == pytest.approx(1)
+
+
+def test_the_listwise_loss_by_target():
+    """Catches a softmax over products that may not be recommended, or weights that are lost."""
+    scores = torch.randn(3, 5, dtype=torch.float64)
+    allowed = torch.tensor([[1, 1, 0, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 0, 1]]).bool()
+    row, item = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 3, 2, 4])
+    weight = torch.tensor([1 / 6, 1 / 6, 1 / 3, 1 / 3], dtype=torch.float64)
+    from finrec_dgl.training.backtest import Episode
+
+    episode = Episode(None, np.arange(3), row, item, weight, allowed)
+    expected = 0.0
+    for r, i, w in zip(row, item, weight, strict=True):
+        expected -= w * functional.log_softmax(scores[r][allowed[r]], 0)[int(allowed[r, :i].sum())]
+    assert listwise_loss(scores, episode) == pytest.approx(float(expected))
+
+
+@pytest.mark.parametrize("end", ["valid_cut", "cut"])
+def test_no_target_of_an_episode_is_known_in_it(dataset, end):
+    """Catches an episode that knows its answers: as pairs, in counts, popularity or text."""
+    found = episodes(dataset, getattr(dataset, end), CONFIG)
+    assert len(found) > 1
+    events = dataset.interactions
+    for one in found:
+        held = set(
+            zip(one.snapshot.pairs.user.tolist(), one.snapshot.pairs.item.tolist(), strict=True)
+        )
+        asked = set(zip(one.users[one.row].tolist(), one.item.tolist(), strict=True))
+        assert asked
+        assert not asked & held
+        earlier = events.time < one.snapshot.time
+        assert one.snapshot.time < getattr(dataset, end)
+        assert one.snapshot.count.sum() == earlier.sum()
+        assert one.snapshot.last.max() < one.snapshot.time
+        for source, target in one.snapshot.ties.values():
+            assert len(source) == len(target)
+        assert len(one.snapshot.texts.post_user) == earlier.sum()
+
+
+def test_every_other_episode_knows_some_products_by_text_alone(told, dataset):
+    """Catches cold products that keep a trace, are no targets, or come where there is no text."""
+    config = dataclasses.replace(
+        CONFIG,
+        model=dataclasses.replace(
+            CONFIG.model, derived=dataclasses.replace(DERIVED, cold_share=0.5)
+        ),
+    )
+    found = episodes(told, told.cut, config)
+    plain = windows(told, told.cut, config.windows, config.window_step, config.warm_up)
+    for number, (one, whole) in enumerate(zip(found, plain, strict=True)):
+        sold = np.bincount(one.snapshot.pairs.item, minlength=told.n_items)
+        before = np.bincount(whole.snapshot.pairs.item, minlength=told.n_items)
+        hidden = (before > 0) & (sold == 0)
+        assert hidden.any() == bool(number % 2)
+        assert np.array_equal(sold[~hidden], before[~hidden])
+        if number % 2:
+            asked = np.bincount(one.item.numpy(), minlength=told.n_items)
+            assert asked[hidden].any()
+            # what they hold of hidden products is still nothing to recommend them
+            held = whole.snapshot.matrix()[one.users].toarray() > 0
+            assert not (one.allowed.numpy() & held).any()
+    off = dataclasses.replace(config, model=dataclasses.replace(config.model, text=False))
+    for data, settings in ((told, off), (dataset, config)):
+        for one, whole in zip(episodes(data, data.cut, settings), plain, strict=True):
+            assert len(one.snapshot.pairs) == len(whole.snapshot.pairs)
+
+
+def test_what_is_held_out_for_validation_is_in_no_episode_before_it(cold):
+    """Catches held-out products with a past in training, or as targets of it."""
+    hidden = cold.cold("valid")
+    for one in episodes(cold, cold.valid_cut, CONFIG):
+        assert not hidden[one.snapshot.pairs.item].any()
+        assert not hidden[one.item.numpy()].any()
+
+
+# ---- leakage
+
+
+def permuted(dataset, since):
+    """``dataset`` with other items in all its events from ``since`` on."""
+    events = dataset.interactions
+    rows = np.flatnonzero(events.time >= since)
+    item = events.item.copy()
+    item[rows] = np.random.default_rng(0).permutation(item[rows])
+    assert (item != events.item).sum() > 20
+    return dataclasses.replace(dataset, interactions=dataclasses.replace(events, item=item))
+
+
+def test_validation_never_reaches_the_weights_that_it_judges(told):
+    """Catches validation events in episodes, targets of pseudo-labels or the model's start."""
+    config = dataclasses.replace(CONFIG, epochs=2)
+    found = []
+    for one in (told, permuted(told, told.valid_cut)):
+        learner = Learner(one, one.snapshot("train"), config)
+        terms = [learner.epoch(epoch)["loss"] for epoch in (1, 2)]
+        found.append((terms, dict(learner.model.state_dict())))
+    assert found[0][0] == found[1][0]
+    assert same(found[0][1], found[1][1])
+    start = Learner(told, told.snapshot("train"), config).model.state_dict()
+    assert not same(found[0][1], start)
+
+
+def test_the_refit_sees_the_validation_part(told):
+    """Catches a refit on the same episodes as before."""
+    ends = []
+    for one in (told, permuted(told, told.valid_cut)):
+        learner = Learner(one, one.snapshot("fit"), CONFIG)
+        learner.epoch(1)
+        ends.append(dict(learner.model.state_dict()))
+        asked = {
+            (user, item)
+            for episode in learner.objective.episodes
+            for user, item in zip(
+                episode.users[episode.row].tolist(), episode.item.tolist(), strict=True
+            )
+        }
+        valid = one.interactions.valid
+        events = one.interactions
+        pairs = set(zip(events.user[valid].tolist(), events.item[valid].tolist(), strict=True))
+        assert asked & pairs
+    assert not same(*ends)
+
+
+def test_the_test_never_reaches_training(dataset, run, tmp_path):
+    """Catches test targets in weights or in the validation score."""
+    keep = np.arange(len(dataset.splits["test_user"])) % 2 == 0
+    fewer = {
+        name: array[keep] if name in ("test_user", "test_item") else array
+        for name, array in dataset.splits.items()
+    }
+    other = train(dataclasses.replace(dataset, splits=fewer), tmp_path / "run", CONFIG)
+    assert same(weights(run), weights(other))
+    assert run.info["valid_ndcg@10"] == other.info["valid_ndcg@10"]
+
+
+# ---- training
+
+
+@pytest.mark.parametrize("config", [CONFIG, PLAIN], ids=["derived", "observed"])
+def test_the_loss_falls(dataset, config):
+    """Catches a training that does not train, with the paper's plain form as well."""
+    learner = Learner(dataset, dataset.snapshot("train"), dataclasses.replace(config, epochs=6))
+    losses = [learner.epoch(epoch)["rec"] for epoch in range(1, 7)]
+    assert losses[-1] < losses[0] - 0.01
+
+
+def test_the_plain_form_can_be_trained_by_back_testing(dataset, tmp_path):
+    """Catches a loss that only one kind of relations can be trained with, up to the scores."""
+    run = train(dataset, tmp_path / "run", dataclasses.replace(PLAIN, epochs=2))
+    assert np.isfinite(evaluate(run.scorer(), dataset).metrics["ndcg@10"])
+    assert {one["phase"] for one in run.metrics} >= {"select"}
+
+
+def test_what_a_run_of_average_weights_tells(run, dataset):
+    """Catches a validation score of other weights than those that are kept."""
+    told = [(one["phase"], one["epoch"]) for one in run.metrics if "rec" in one]
+    assert told == [(phase, epoch) for phase in ("select", "refit") for epoch in range(1, 5)]
+    assert run.info["best_epoch"] == CONFIG.epochs
+    valid = evaluate(run.scorer("valid"), dataset, "valid").metrics["ndcg@10"]
+    assert valid == pytest.approx(run.info["valid_ndcg@10"], abs=1e-9)
+    assert not same(weights(run), weights(run, "valid"))
+
+
+def test_average_is_the_mean_of_the_last_epochs_weights(run, dataset):
+    """Catches a mean over other epochs, or over none; on disk and in memory alike."""
+    learner = Learner(dataset, dataset.snapshot("train"), CONFIG)
+    states = []
+    for epoch in range(1, CONFIG.epochs + 1):
+        learner.epoch(epoch)
+        states.append({name: one.clone() for name, one in learner.model.state_dict().items()})
+    scorer = fit(dataset, dataset.snapshot("train"), CONFIG)
+    for name, found in weights(run, "valid").items():
+        mean = (states[-1][name].double() + states[-2][name].double()) / 2
+        np.testing.assert_allclose(found, mean, atol=1e-6)
+        np.testing.assert_allclose(scorer.model.state_dict()[name], mean, atol=1e-6)
+    assert not same(states[-1], weights(run, "valid"))
+    last = fit(dataset, dataset.snapshot("train"), dataclasses.replace(CONFIG, average=0))
+    assert same(states[-1], dict(last.model.state_dict()))
+
+
+def test_the_seed_decides(run, dataset, tmp_path):
+    """Catches randomness that does not come from the seed, and a seed that does nothing."""
+    again = train(dataset, tmp_path / "again", CONFIG)
+    other = train(dataset, tmp_path / "other", dataclasses.replace(CONFIG, seed=1))
+    for split in ("valid", "test"):
+        assert same(weights(run, split), weights(again, split))
+        assert not same(weights(run, split), weights(other, split))
+
+
+@pytest.mark.parametrize(
+    "cut_after", [("select", 1), ("select", 3), ("select", 4), ("refit", 1), ("refit", 4)]
+)
+def test_a_resumed_run_of_average_weights_ends_as_an_uncut_one(
+    run, dataset, tmp_path, monkeypatch, cut_after
+):
+    """Catches a mean that a checkpoint forgets, or that counts an epoch twice."""
+    checkpoint = loop._Phase.checkpoint
+
+    def cut(self, epoch, best):
+        checkpoint(self, epoch, best)
+        if (self.name, epoch) == cut_after:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(loop._Phase, "checkpoint", cut)
+    with pytest.raises(KeyboardInterrupt):
+        train(dataset, tmp_path / "cut", CONFIG)
+    monkeypatch.setattr(loop._Phase, "checkpoint", checkpoint)
+    resumed = train(dataset, tmp_path / "cut", CONFIG, resume=True)
+    for split in ("valid", "test"):
+        assert same(weights(run, split), weights(resumed, split))
+    assert run.info["valid_ndcg@10"] == resumed.info["valid_ndcg@10"]
+
+    def record(run):
+        return [
+            {key: value for key, value in one.items() if key != "interactions_per_second"}
+            for one in run.metrics
+        ]
+
+    assert record(run) == record(resumed)
+
+
+def test_a_run_is_the_same_when_it_is_opened_again(run, dataset):
+    """Catches weights that do not come back, or a configuration that loses what derives."""
+    again = load_run(run.path, dataset)
+    assert again.config == CONFIG
+    assert np.array_equal(again.scorer().score(np.arange(9)), run.scorer().score(np.arange(9)))
+
+
+def test_scores_do_not_depend_on_the_chunks_they_are_made_in(run):
+    """Catches a chunk that is lost, doubled or mixed up."""
+    scorer = run.scorer()
+    assert isinstance(scorer, DerivedScorer)
+    users = np.array([5, 3, 77, 3, 0], np.int32)
+    whole = scorer.score(users)
+    scorer.chunk = 2
+    np.testing.assert_allclose(scorer.score(users), whole, atol=1e-4)
+    assert whole.dtype == np.float32
+    assert scorer.score(users[:0]).shape == (0, scorer.snapshot.n_items)
+
+
+def test_pseudo_labels_are_of_the_end_of_the_time_to_learn_from(told):
+    """Catches classes that differ from episode to episode, and labels that are not learned."""
+    learner = Learner(told, told.snapshot("train"), CONFIG)
+    assert isinstance(learner.objective, Backtest)
+    text, target, confidence = learner.objective.labels
+    assert len(text) == len(target) == len(confidence)
+    assert (confidence > 0).all()
+    assert target.shape[1] == CONFIG.model.pseudo_classes
+    first = learner.epoch(1)["pseudo"]
+    for epoch in range(2, 6):
+        last = learner.epoch(epoch)["pseudo"]
+    assert 0 < last < first
+
+
+# ---- what cannot be trained
+
+
+def test_undated_data_has_no_earlier_windows(tmp_path):
+    """Catches a training on windows of nothing."""
+    data = bank(tmp_path / "data", split=SplitOptions(kind="random"))
+    for config in (CONFIG, PLAIN):
+        with pytest.raises(DataError, match="split by date, and this one is random"):
+            train(data, tmp_path / "run", config, overwrite=True)
+
+
+def test_a_history_too_short_is_refused(dataset, tmp_path):
+    """Catches a training without an episode."""
+    config = dataclasses.replace(CONFIG, warm_up=10_000.0)
+    with pytest.raises(DataError, match=r"no earlier window(.|\n)*warm-up of 10000 days"):
+        train(dataset, tmp_path / "run", config)
+
+
+def test_a_bank_without_any_text(dataset):
+    """Catches a text that is asked for where there is none."""
+    scorer = fit(dataset, dataset.snapshot("train"), dataclasses.replace(CONFIG, epochs=2))
+    assert not scorer.model.has_text
+    assert np.isfinite(scorer.score(np.arange(dataset.n_users))).all()
+    bare = without_text(dataset.snapshot("train"))
+    again = DerivedScorer(scorer.model, bare)
+    assert np.array_equal(scorer.score(np.arange(5)), again.score(np.arange(5)))
