@@ -7,14 +7,9 @@ from finrec_dgl.baselines.factors import ALS, BPR
 from finrec_dgl.baselines.itemknn import ItemKNN
 from finrec_dgl.baselines.lightgcn import LightGCN
 from finrec_dgl.baselines.popularity import Popularity
-from finrec_dgl.baselines.registry import (
-    BASELINES,
-    Baseline,
-    Trial,
-    Tuned,
-    tune,
-)
+from finrec_dgl.baselines.registry import BASELINES, Baseline
 from finrec_dgl.baselines.textonly import TextOnly
+from finrec_dgl.baselines.tuning import Trial, Tuned, tune
 from finrec_dgl.baselines.userknn import UserKNN
 
 __all__ = [

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from finrec_dgl.base.config import choice, refuse
-from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.baselines.base import Recommender
 from finrec_dgl.baselines.content import Content
 from finrec_dgl.baselines.ease import EASE
@@ -19,11 +16,11 @@ from finrec_dgl.baselines.lightgcn import LightGCN
 from finrec_dgl.baselines.popularity import Popularity
 from finrec_dgl.baselines.textonly import TextOnly
 from finrec_dgl.baselines.userknn import UserKNN
-from finrec_dgl.dataset.windows import validation_windows
-from finrec_dgl.evaluation import window_ndcg
 
-if TYPE_CHECKING:
-    from finrec_dgl.dataset import Dataset
+
+def combinations(grid: Mapping[str, Sequence[Any]]) -> list[dict[str, Any]]:
+    """Every combination of ``grid``, the last option varying fastest; one where it is empty."""
+    return [dict(zip(grid, values, strict=True)) for values in itertools.product(*grid.values())]
 
 
 @dataclass(frozen=True)
@@ -39,28 +36,12 @@ class Baseline:
     seeded: bool = False
 
     def options(self) -> list[dict[str, Any]]:
-        """Every combination of the grid, the last option varying fastest; one where it is empty."""
-        return [
-            dict(zip(self.grid, values, strict=True))
-            for values in itertools.product(*self.grid.values())
-        ]
+        """Every combination of the grid, see ``combinations``."""
+        return combinations(self.grid)
 
-
-@dataclass(frozen=True)
-class Trial:
-    """One combination of options and the validation NDCG@10 it reached, the mean over windows."""
-
-    options: Mapping[str, Any]
-    ndcg: float
-
-
-@dataclass(frozen=True)
-class Tuned:
-    """What tuning chose: ``recommender`` is refitted on everything before the cut."""
-
-    recommender: Recommender
-    chosen: Trial
-    trials: tuple[Trial, ...]
+    def made(self, options: Mapping[str, Any], seed: int = 0) -> Recommender:
+        """The baseline with ``options``, unfitted; ``seed`` counts where it draws at random."""
+        return self.make(**options, **({"seed": seed} if self.seeded else {}))
 
 
 BASELINES: Mapping[str, Baseline] = {
@@ -106,39 +87,3 @@ BASELINES: Mapping[str, Baseline] = {
         Baseline("content", Content, {"neighbours": (1, 5, 20, None), "posts": (False, True)}),
     )
 }
-
-
-def tune(
-    name: str,
-    dataset: Dataset,
-    seed: int = 0,
-    *,
-    windows: int = 1,
-    group: str = "all",
-    progress: Progress = SILENT,
-) -> Tuned:
-    """Try the grid of the baseline ``name`` on validation, and refit the best.
-
-    Each combination is fitted on the snapshot of each of ``dataset.windows.validation_windows``;
-    the highest mean NDCG@10 of ``group`` wins, the first of equals. The winner is made anew and
-    fitted on the "fit" snapshot. One that draws at random does so by ``seed`` in all of this. The
-    test split is never looked at. Raises ConfigError for an unknown name, DataError where the
-    dataset lacks what the baseline needs.
-    """
-    refuse(choice("baseline", name, tuple(BASELINES)), where="baseline")
-    baseline = BASELINES[name]
-    drawn = {"seed": seed} if baseline.seeded else {}
-    asked = validation_windows(dataset, windows, group)
-    trials = []
-    grid = baseline.options()
-    with progress.task(f"tuning {name}", total=len(grid), unit="trials") as task:
-        for options in grid:
-            reached = [
-                window_ndcg(baseline.make(**options, **drawn).fit(window.snapshot), window)
-                for window in asked
-            ]
-            trials.append(Trial(options, fmean(reached)))
-            task.advance(ndcg=round(trials[-1].ndcg, 4))
-    chosen = max(trials, key=lambda trial: trial.ndcg)
-    refitted = baseline.make(**chosen.options, **drawn).fit(dataset.snapshot("fit"))
-    return Tuned(refitted, chosen, tuple(trials))

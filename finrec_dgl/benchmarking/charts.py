@@ -1,4 +1,4 @@
-"""Small charts as inline SVG from plain numbers; the page's style sheet gives them colours."""
+"""Small charts as SVG from plain numbers: inline for a page, which styles them, or as a file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,22 @@ WIDTH = 720
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 16, 28, 42
 _HEIGHT = 300
+_LETTER = 7.2
+"""Units that a letter of a label takes, about."""
+
+COLOURS = ("1763b6", "b4540a", "3d7a2a", "8a3ab9", "c2263f", "0f7f83", "6b6b00", "5b6570")
+"""Of the series of a chart in a file, which may have as many."""
+
+_STYLE = (
+    "svg{background:#fff}text{font:13px system-ui,Arial,sans-serif;fill:#1b1f24}"
+    ".tick,.axis{fill:#5b6570;font-size:12px}.strong{font-weight:700}.grid{stroke:#d9dfe5}"
+    ".bar{fill:#a9b4c0}.bar.strong{fill:#1763b6}.whisker{stroke:#1b1f24;stroke-width:1.5;fill:none}"
+    ".line{fill:none;stroke-width:2.5;stroke-linejoin:round}.title{font-size:15px;font-weight:700}"
+    + "".join(
+        f".s{n}{{stroke:#{one};stroke-dasharray:{('none', '7 4', '2 4', '9 3 2 3')[n % 4]}}}"
+        for n, one in enumerate(COLOURS)
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +43,8 @@ class Bar:
 
 def bars(title: str, rows: Sequence[Bar], axis: str) -> str:
     """Horizontal bars from 0 with whiskers, the value in figures beside each."""
-    left, right, top, step = 130, 70, 6, 38
+    longest = max((len(row.label) for row in rows), default=0)
+    left, right, top, step = max(130, round(_LETTER * longest) + 16), 70, 6, 38
     ticks = nice_ticks(0.0, max((row.high for row in rows), default=1.0))
     bottom = top + step * len(rows)
     across = WIDTH - left - right
@@ -105,6 +122,28 @@ def legend(names: Sequence[str]) -> str:
         for number, name in enumerate(names)
     )
     return f'<ul class="legend">{entries}</ul>'
+
+
+def picture(title: str, panels: Sequence[tuple[str, str, Sequence[str]]]) -> str:
+    """Charts below each other as one SVG file: (heading, chart, names of its series, if any)."""
+    parts, y = [_text(8, 24, title, "start", "title")], 44.0
+    for heading, chart, names in panels:
+        parts.append(_text(8, y + 12, heading, "start", "strong"))
+        y += 24
+        for number, name in enumerate(names):
+            parts.append(f'<path class="line s{number}" d="M8 {y + 6:.0f}h28"/>')
+            parts.append(_text(44, y + 10, name, "start", "label"))
+            y += 18
+        height = float(chart.partition(f'viewBox="0 0 {WIDTH} ')[2].partition('"')[0])
+        place = f'<svg y="{y + 4:.0f}" width="{WIDTH}" height="{height:.0f}" '
+        parts.append(place + chart.removeprefix("<svg "))
+        y += height + 24
+    name = escape(title, quote=True)
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y:.0f}" width="{WIDTH}" '
+        f'height="{y:.0f}" role="img" aria-label="{name}"><style>{_STYLE}</style>'
+        f"{''.join(parts)}</svg>\n"
+    )
 
 
 def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:

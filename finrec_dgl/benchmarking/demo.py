@@ -17,7 +17,8 @@ from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.benchmarking.accuracy import compare_models
 from finrec_dgl.benchmarking.charts import Bar
 from finrec_dgl.benchmarking.page import Customer, Page, Suggestion, render
-from finrec_dgl.benchmarking.table import HEADERS, METRIC, REFERENCE, Table
+from finrec_dgl.benchmarking.table import METRIC, REFERENCE, Table
+from finrec_dgl.benchmarking.tuning import Tuning
 from finrec_dgl.dataset import Dataset, Snapshot, describe, preprocess
 from finrec_dgl.dataset.preprocessing import PreprocessOptions
 from finrec_dgl.evaluation import evaluate
@@ -100,7 +101,9 @@ def run_demo(
     options = PreprocessOptions(encoder=encoder, cache=str(default_cache()))
     dataset = preprocess(out / "tables", out / "dataset", options, progress)
     progress.note(f"3/5  tuning, training and testing {len(MODELS)} models")
-    table = compare_models(dataset, out / "comparison", MODELS, 1, config, progress)
+    table = compare_models(
+        dataset, out / "comparison", MODELS, 1, config, Tuning(windows=1, grid={}), progress
+    )
     known = oracle(world, dataset.cut or world.end_time)
     known = known.aligned(dataset.user_ids.to_pylist(), dataset.item_ids.to_pylist())
     run = load_run(out / "comparison" / table.row(REFERENCE).runs[0], dataset)
@@ -222,7 +225,7 @@ def _page(
         f"text tells, by what their ties hold and by popularity. {demo.verdict}",
         facts=_facts(described),
         popularity=(np.cumsum(degrees) / max(int(degrees.sum()), 1)).tolist(),
-        headers=HEADERS,
+        headers=table.headers,
         rows=table.cells(),
         strong=REFERENCE,
         bars=[

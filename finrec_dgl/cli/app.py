@@ -45,8 +45,15 @@ app.command("recommend")(recommend.recommend)
 app.command("demo")(demo.demo)
 app.command("doctor")(doctor.doctor)
 
-benchmarks = typer.Typer(rich_markup_mode=None, help="Measure: so far how well models rank.")
+benchmarks = typer.Typer(
+    rich_markup_mode=None,
+    help="Measure how well models rank, and what their parts and their data are worth.",
+)
 benchmarks.command("accuracy")(benchmark.accuracy)
+benchmarks.command("ablation")(benchmark.ablation)
+benchmarks.command("pseudo")(benchmark.pseudo)
+benchmarks.command("noise")(benchmark.noise)
+benchmarks.command("cold")(benchmark.cold)
 app.add_typer(benchmarks, name="benchmark")
 
 

@@ -24,3 +24,17 @@ def integers(texts: Sequence[str], option: str) -> list[int]:
             expected="numbers such as 10 or 10,20",
             where=option,
         ) from None
+
+
+def numbers(text: str | None, option: str) -> tuple[float, ...] | None:
+    """``(0.0, 0.5)`` of ``"0,0.5"``; None of None. Raises UsageError that names ``option``."""
+    if text is None:
+        return None
+    try:
+        return tuple(float(word) for word in text.split(","))
+    except ValueError:
+        raise UsageError(
+            f"{text!r} is not a list of numbers",
+            expected="numbers such as 0.5 or 0,0.5",
+            where=option,
+        ) from None

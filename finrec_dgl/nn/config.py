@@ -111,6 +111,7 @@ class HybridConfig:
     ``pseudo_sharpness`` of the soft assignment to prototypes: softmax(sharpness * cosine)
     ``pseudo_columns`` categories used by ``columns``; empty: all
     ``pseudo_file``   labels used by ``file``: CSV or Parquet
+    ``pseudo_noise``  share of the nodes that get the target of another one, to see what that costs
     """
 
     relations: str = "observed"
@@ -143,6 +144,7 @@ class HybridConfig:
     pseudo_sharpness: float = 10.0
     pseudo_columns: tuple[str, ...] = ()
     pseudo_file: str | None = None
+    pseudo_noise: float = 0.0
     derived: DerivedConfig = field(default_factory=DerivedConfig)
 
     def __post_init__(self) -> None:
@@ -167,6 +169,8 @@ class HybridConfig:
         for name in ("init_scale", "pseudo_sharpness"):
             if getattr(self, name) <= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected above 0")
+        if not 0 <= self.pseudo_noise <= 1:
+            problems.append(f"pseudo_noise is {self.pseudo_noise}, expected from 0 to 1")
         if self.heads > 0 and self.dim % self.heads:
             problems.append(f"heads ({self.heads}) does not divide dim ({self.dim})")
         if not (self.stream_one or self.stream_two):

@@ -39,13 +39,29 @@ def pseudo_targets(
     ``prototypes``: softmax(sharpness * cosine of e_i to k-means centres of training nodes' text)
     ``columns``: one-hot categories of products; a user's is the mean over the products they hold
     ``file``: see ``read_pseudo_file``.
+    A share ``config.pseudo_noise`` of the nodes that have a target is given that of another one.
     Raises ConfigError where the data set lacks what is asked for.
     """
     if config.pseudo_target == "prototypes":
-        return _prototypes(config, snapshot, seed)
-    if config.pseudo_target == "columns":
-        return _columns(config, snapshot)
-    return read_pseudo_file(Path(config.pseudo_file or ""), dataset)
+        found = _prototypes(config, snapshot, seed)
+    elif config.pseudo_target == "columns":
+        found = _columns(config, snapshot)
+    else:
+        found = read_pseudo_file(Path(config.pseudo_file or ""), dataset)
+    return _exchanged(found, config.pseudo_noise, seed) if config.pseudo_noise else found
+
+
+def _exchanged(targets: PseudoTargets, share: float, seed: int) -> PseudoTargets:
+    """``targets`` in which a drawn ``share`` of the nodes of a type pass theirs on in a circle."""
+    rng = np.random.default_rng(seed)
+    target, confidence = dict(targets.target), dict(targets.confidence)
+    for name in NODE_TYPES:
+        known = np.flatnonzero(confidence[name].numpy() > 0)
+        drawn = rng.permutation(known)[: round(share * len(known))]
+        rows, others = torch.from_numpy(drawn), torch.from_numpy(np.roll(drawn, 1))
+        target[name] = target[name].index_copy(0, rows, target[name][others])
+        confidence[name] = confidence[name].index_copy(0, rows, confidence[name][others])
+    return PseudoTargets(target, confidence, targets.classes)
 
 
 def _text_of(snapshot: Snapshot) -> dict[str, np.ndarray]:

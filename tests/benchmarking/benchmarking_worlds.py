@@ -7,6 +7,7 @@ import numpy as np
 
 from finrec_dgl.dataset import PreprocessOptions, build_dataset, texts
 from finrec_dgl.nn import HybridConfig
+from finrec_dgl.nn.config import DerivedConfig
 from finrec_dgl.tables.generate import World, generate
 from finrec_dgl.text import EncoderSpec
 from finrec_dgl.text.encoding import Encoded
@@ -22,6 +23,21 @@ SMALL = TrainConfig(
     epochs=12,
     patience=12,
 )
+DERIVED = TrainConfig(
+    model=HybridConfig(
+        relations="derived",
+        pseudo_classes=4,
+        derived=DerivedConfig(ease=(100.0,), holding_half_lives=(60.0,), rank=4),
+    ),
+    loss="backtest",
+    windows=2,
+    warm_up=60.0,
+    lr=0.05,
+    epochs=2,
+    average=1,
+)
+"""The hybrid over derived relations, as small as it can be."""
+
 SILENT_WORLD = {f"{signal}_strength": 0.0 for signal in ("text", "graph", "tie", "popularity")}
 
 

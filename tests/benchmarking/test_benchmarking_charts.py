@@ -1,10 +1,11 @@
 """The charts: what is drawn is as long, as far and as high as the numbers say."""
 
 import re
+from xml.etree import ElementTree
 
 import pytest
 
-from finrec_dgl.benchmarking.charts import WIDTH, Bar, bars, lines, nice_ticks
+from finrec_dgl.benchmarking.charts import COLOURS, WIDTH, Bar, bars, lines, nice_ticks, picture
 
 
 @pytest.mark.parametrize(
@@ -39,3 +40,23 @@ def test_lines_stay_within_the_chart_and_rise_with_their_values():
     assert places[1][1] < places[2][1] < places[0][1]
     assert all(0 <= x <= WIDTH and 0 <= y <= 300 for x, y in places)
     assert f'cx="{places[1][0]:.1f}" cy="{places[1][1]:.1f}"' in text
+
+
+def test_a_picture_is_a_whole_file_with_its_charts_below_each_other():
+    """Catches a file that no viewer opens, charts over each other, or lines without a colour."""
+    series = {f"series <{number}>": [(0, 0.1), (1, 0.2)] for number in range(len(COLOURS))}
+    panels = [
+        ("first", bars("a & b", [Bar("x" * 40, 0.1, 0.05, 0.15)], "axis"), ()),
+        ("second", lines("c", series, "x", "y"), tuple(series)),
+    ]
+    root = ElementTree.fromstring(picture("both", panels))
+    space = "{http://www.w3.org/2000/svg}"
+    charts = root.findall(f"{space}svg")
+    places = [(float(one.get("y")), float(one.get("height"))) for one in charts]
+    assert places[0][0] + places[0][1] < places[1][0]
+    assert places[1][0] + places[1][1] < float(root.get("height"))
+    style = root.find(f"{space}style").text
+    for number, _ in enumerate(series):
+        assert f".s{number}{{stroke:" in style
+    label = next(one for one in charts[0].iter(f"{space}text") if one.text == "x" * 40)
+    assert float(label.get("x")) > 7 * 40
