@@ -150,19 +150,33 @@ class DerivedRecommender(nn.Module):
 
     def forward(self, world: World, evidence: Evidence) -> Tensor:
         """Scores [B, I]."""
-        channels = [evidence.fixed]
-        if self.pseudo is not None:
-            channels.append(self._pseudo_channel(world, evidence).unsqueeze(-1))
-        if evidence.peers is not None:
-            channels.append(self._peer_channels(world, evidence))
         weight = self.weight + evidence.covariates @ self.slope  # [B, C]
-        graph = torch.einsum("bic,bc->bi", torch.cat(channels, dim=-1), weight)
+        learned: list[Tensor] = []
+        if self.pseudo is not None:
+            learned.append(self._pseudo_channel(world, evidence))
+        if evidence.peers is not None:
+            learned += self._peer_channels(world, evidence)
+        fixed = evidence.fixed.shape[-1]
+        graph = torch.einsum("bic,bc->bi", evidence.fixed, weight[:, :fixed])
+        for number, channel in enumerate(learned, start=fixed):
+            graph = graph + channel * weight[:, number : number + 1]
         if evidence.text is None:
             return graph
-        kernel, ridge = world.text_maps
-        text = self.carry[0] * (graph @ kernel) + self.carry[1] * _regressed(graph, ridge)
-        text = text + evidence.text @ self.told + self.offset
-        return torch.lerp(graph, text, self.gate(world).expand_as(graph))
+        return self._with_text(world, evidence.text, graph)
+
+    def _with_text(self, world: World, told: Tensor, graph: Tensor) -> Tensor:
+        """(1 - g) s_graph + g s_text; only products with a share of text cost anything."""
+        gate = self.gate(world)
+        columns = gate.nonzero().squeeze(1)
+        if not len(columns):
+            return graph
+        kernel, (known, smoother) = world.text_maps
+        mean = (graph * known).sum(1, keepdim=True) / known.sum().clamp(min=1)
+        regressed = mean + ((graph - mean) * known) @ smoother[:, columns]
+        text = self.carry[0] * (graph @ kernel[:, columns]) + self.carry[1] * regressed
+        text = text + told[:, columns] @ self.told + self.offset
+        mixed = torch.lerp(graph[:, columns], text, gate[columns].expand_as(text))
+        return graph.index_copy(1, columns, mixed)
 
     def gate(self, world: World) -> Tensor:
         """g_i [I]: the share of text, 0 for a product without one; without the graph always 1."""
@@ -185,8 +199,8 @@ class DerivedRecommender(nn.Module):
             return {}
         return {"item": self.pseudo(world.item_text), "user": self.pseudo(world.user_text)}
 
-    def _peer_channels(self, world: World, evidence: Evidence) -> Tensor:
-        """[B, I, heads]: attention over peers, then their messages."""
+    def _peer_channels(self, world: World, evidence: Evidence) -> list[Tensor]:
+        """[B, I] a head: attention over peers, then their messages."""
         features, absent, nodes = evidence.peers or (torch.zeros(0),) * 3
         found = []
         for head, kernel in enumerate(world.kernels):
@@ -198,7 +212,7 @@ class DerivedRecommender(nn.Module):
                 share = every.scatter(1, nodes, share)
             message = torch.sparse.mm(kernel, share.t()).t()
             found.append(log_share(message, evidence.free, self.floor[head].exp()))
-        return torch.stack(found, dim=-1)
+        return found
 
     def squared_distance(self) -> Tensor:
         """||Theta - Theta_0||^2: how far the weights are from where they started, a scalar."""
@@ -212,18 +226,3 @@ class DerivedRecommender(nn.Module):
     def weights_by_channel(self) -> dict[str, float]:
         """name -> its weight for a user whose covariates are 0."""
         return dict(zip(self.channels, self.weight.detach().tolist(), strict=True))
-
-
-def _regressed(scores: Tensor, ridge: tuple[Tensor, Tensor]) -> Tensor:
-    """Ridge regression of each row of ``scores`` [B, I] on the products' texts, with intercept.
-
-    ``ridge``: which products it is fitted on, bool [I], and the smoother [I, I].
-    """
-    known, smoother = ridge
-    mean = (scores * known).sum(1, keepdim=True) / known.sum().clamp(min=1)
-    return mean + ((scores - mean) * known) @ smoother
-
-
-def recommendable(evidence: Evidence, candidates: np.ndarray) -> Tensor:
-    """bool [B, I]: the candidates that each user does not hold."""
-    return evidence.free & torch.from_numpy(candidates)
