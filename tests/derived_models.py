@@ -14,6 +14,7 @@ DERIVED = DerivedConfig(
     trend_half_lives=(90.0, 15.0),
     trend_prior=5.0,
     text_sharpness=3.0,
+    text_channels=True,
 )
 CONFIG = HybridConfig(relations="derived", pseudo_classes=3, derived=DERIVED)
 

@@ -41,6 +41,7 @@ from finrec_dgl.training.learner import fit
 HYBRID_GRID: Mapping[str, Sequence[Any]] = {
     "lambda_start": (1e-3, 1e-2),
     "model.stream_one": (True, False),
+    "model.derived.text_channels": (False, True),
 }
 """What is tried of the hybrid over derived relations, beside its configuration as given."""
 

@@ -28,6 +28,7 @@ class DerivedConfig:
     ``rank``               of the low-pass spectral filter; 0: none
     ``trend_half_lives``   falling: each adds how popularity grew from the one before to this one
     ``trend_prior``        pseudo-counts that hold a trend back
+    ``text_channels``      whether what texts say counts for products that somebody holds too
     ``text_holders``       k of the share of text in a product's score, k / (k + holders); 0: only
                            of what nobody holds
     ``text_sharpness``     of the similarity of texts: exp(sharpness * cosine)
@@ -43,6 +44,7 @@ class DerivedConfig:
     rank: int = 32
     trend_half_lives: tuple[float, ...] = (365.0, 90.0, 30.0, 15.0)
     trend_prior: float = 300.0
+    text_channels: bool = False
     text_holders: float = 0.0
     text_sharpness: float = 14.0
     text_penalty: float = 1.0

@@ -24,8 +24,8 @@ from finrec_dgl.nn.world import (
     log_share,
 )
 
-TEXT_CHANNELS = ("text held", "text profile", "text posts")
-"""Of ``World.told``: a product's text near those held; its profile and posts near the user's."""
+TEXT_CHANNELS = ("text held", "text profile", "text posts", "text fit")
+"""What ``World.told`` says, in its order."""
 
 _SLOPE_PULL = 5.0
 """How much harder the weights' dependence on the user is pulled to its start, none."""
@@ -62,6 +62,7 @@ class DerivedRecommender(nn.Module):
       interaction;
     - Stream Two, graph convolution: linear filters between products of what u holds, faded by age;
     - popularity and how it moved;
+    - with ``text_channels``, what texts say of any product: ``TEXT_CHANNELS``;
     - pseudo-labels: sum over classes of y_i and the mean y of what u holds, y = sigmoid(W e).
     x_u are ``COVARIATES``. n_i is how many hold i and k is ``text_holders``: a product that few
     hold is known by its text. s_text takes s_graph's row of the user over to products with like
@@ -107,6 +108,7 @@ class DerivedRecommender(nn.Module):
             names += [f"cosine {one:g}" for one in derived.holding_half_lives]
             names += ["spectral"] if derived.rank else []
         names += ["popularity", *(f"trend {one:g}" for one in derived.trend_half_lives)]
+        names += TEXT_CHANNELS if self.has_text and derived.text_channels else ()
         names += ["pseudo"] if self.pseudo is not None else []
         return (*names, *(f"peers {head}" for head in range(self.heads)))
 
@@ -134,7 +136,8 @@ class DerivedRecommender(nn.Module):
         if self.config.graph and self.config.stream_two:
             parts += [log_share(torch.from_numpy(one), free) for one in world.filtered(rows)]
         parts += [torch.from_numpy(one).expand(every) for one in world.trends.values()]
-        told = [log_share(torch.from_numpy(one), free) for one in self._told(world, rows)]
+        told = [_where_told(*one, free) for one in world.told(rows)] if self.has_text else []
+        parts += told if self.config.derived.text_channels else []
         held = torch.from_numpy(rows.held.toarray())
         return Evidence(
             torch.stack(parts, dim=-1),
@@ -144,9 +147,6 @@ class DerivedRecommender(nn.Module):
             free,
             held / held.sum(1, keepdim=True).clamp(min=1),
         )
-
-    def _told(self, world: World, rows: Receivers) -> list[np.ndarray]:
-        return world.told(rows) if self.has_text else []
 
     def forward(self, world: World, evidence: Evidence) -> Tensor:
         """Scores [B, I]."""
@@ -226,3 +226,10 @@ class DerivedRecommender(nn.Module):
     def weights_by_channel(self) -> dict[str, float]:
         """name -> its weight for a user whose covariates are 0."""
         return dict(zip(self.channels, self.weight.detach().tolist(), strict=True))
+
+
+def _where_told(message: np.ndarray, there: np.ndarray, free: Tensor) -> Tensor:
+    """log_share where texts say something, and 0, an even share, where they say nothing."""
+    said = torch.from_numpy(there)
+    share = log_share(torch.from_numpy(message) * said, free & said)
+    return torch.where(said, share, torch.zeros_like(share))

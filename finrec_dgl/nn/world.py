@@ -180,26 +180,39 @@ class World:
         """bool [I]: products with a text."""
         return torch.from_numpy(_there(self.description))
 
-    def told(self, rows: Receivers) -> list[np.ndarray]:
-        """How near a product is to those a user holds, and its profile and posts to the user's.
+    def told(self, rows: Receivers) -> list[tuple[np.ndarray, np.ndarray]]:
+        """What texts say, in the order of ``TEXT_CHANNELS``: messages [B, I], and where they do.
 
-        exp(sharpness * cosine) [B, I] each, the first summed over what is held; 0 where either has
-        no text.
+        How near a product is to those a user holds; its profile, and its posts, to the user's text:
+        exp(sharpness * cosine), the first summed over what is held. And what users who write alike
+        hold: a ridge regression of holdings on the users' texts. The second of each pair, bool
+        [B, I]: where both sides have what it takes.
         """
         sharp = self.config.text_sharpness
         near = np.exp(sharp * (self.description @ self.description.T - 1))
         near *= np.outer(self.described, self.described)
         np.fill_diagonal(near, 0.0)
-        return [rows.held @ near, *(self._near_users(rows, one) for one in self._item_texts)]
+        writes = _there(rows.text)
+        found = [(rows.held @ near, np.outer(rows.count > 0, self.described))]
+        for text in self._item_texts:
+            likeness = np.exp(sharp * (rows.text @ text.T - 1))
+            found.append((likeness, np.outer(writes, _there(text))))
+        found.append((rows.text @ self.text_fit, np.outer(writes, self.sold > 0)))
+        return found
 
     @property
     def _item_texts(self) -> tuple[np.ndarray, np.ndarray]:
         return self.snapshot.item_text, self.snapshot.item_posts
 
-    def _near_users(self, rows: Receivers, text: np.ndarray) -> np.ndarray:
-        near: np.ndarray = np.exp(self.config.text_sharpness * (rows.text @ text.T - 1))
-        near *= np.outer(_there(rows.text), _there(text))
-        return near
+    @cached_property
+    def text_fit(self) -> np.ndarray:
+        """float32 [d, I]: (T^T T + penalty * U / d I)^-1 T^T X, users' texts T to holdings X."""
+        text = self.snapshot.user_text
+        gram = (text.T @ text).astype(np.float64)
+        scale = max(float(np.trace(gram)) / max(len(gram), 1), 1e-9)
+        gram[np.diag_indices_from(gram)] += self.config.text_penalty * scale
+        fitted: np.ndarray = scipy.linalg.solve(gram, (self.held.T @ text).T, assume_a="pos")
+        return fitted.astype(np.float32)
 
     @cached_property
     def text_maps(self) -> tuple[Tensor, tuple[Tensor, Tensor]]:

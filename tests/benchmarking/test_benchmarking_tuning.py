@@ -85,7 +85,7 @@ def test_options_begin_with_the_configuration_as_given():
     """Catches a budget of one that trains something else than what was asked for."""
     found = candidates(DERIVED, HYBRID_GRID, strict=False)
     assert changed(DERIVED, found[0]) == DERIVED
-    assert len(found) == 4
+    assert len(found) == 8
     own = changed(DERIVED, {"lambda_start": 0.5})
     assert len(candidates(own, HYBRID_GRID, strict=False)) == 5
     lone = changed(DERIVED, {"model.stream_two": False})

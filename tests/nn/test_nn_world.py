@@ -323,12 +323,17 @@ def test_told_by_pair():
                 for j in held[user]
                 if j != item and both[item].any() and both[j].any()
             )
-            assert found[0][user, item] == pytest.approx(near, rel=1e-3, abs=1e-7)
-            for one, text in zip(found[1:], (snapshot.item_text, snapshot.item_posts), strict=True):
+            message, there = found[0]
+            assert message[user, item] == pytest.approx(near, rel=1e-3, abs=1e-7)
+            assert there[user, item] == bool(held[user] and both[item].any())
+            texts = (snapshot.item_text, snapshot.item_posts)
+            for (message, there), text in zip(found[1:3], texts, strict=True):
                 mine = snapshot.user_text[user]
-                there = mine.any() and text[item].any()
-                expected = math.exp(sharp * (cosine(mine, text[item]) - 1)) if there else 0.0
-                assert one[user, item] == pytest.approx(expected, rel=1e-3, abs=1e-7)
+                assert there[user, item] == bool(mine.any() and text[item].any())
+                if not there[user, item]:
+                    continue
+                expected = math.exp(sharp * (cosine(mine, text[item]) - 1))
+                assert message[user, item] == pytest.approx(expected, rel=1e-3, abs=1e-7)
 
 
 def known_products(world):
@@ -395,7 +400,8 @@ def test_whatever_is_missing_every_relation_is_finite(missing, peers):
     features, absent, _ = world.peers(rows, text=True, ties=True)
     kernel, (known, smoother) = world.text_maps
     found = [features, absent, kernel, known, smoother, *world.kernels]
-    found += [*world.filtered(rows), *world.told(rows), *world.trends.values()]
+    found += [*world.filtered(rows), *world.trends.values()]
+    found += [message for message, _ in world.told(rows)]
     for one in (*found, world.covariates(rows)):
         dense = one.to_dense() if isinstance(one, torch.Tensor) else torch.from_numpy(one)
         assert torch.isfinite(dense).all()
@@ -420,7 +426,8 @@ def test_a_user_with_nothing_and_a_product_of_nobody():
     world = make_world(0)
     rows = world.receivers(np.array([NOBODY]))
     assert not any(one.any() for one in world.filtered(rows))
-    assert not world.told(rows)[0].any()
+    assert not world.told(rows)[0][0].any()
+    assert not any(there[0, UNSOLD] for _, there in world.told(rows)[3:])
     assert world.sold[UNSOLD] == 0
     assert not any(kernel.to_dense()[UNSOLD].any() for kernel in world.kernels)
     assert not world.text_maps[0][UNSOLD].any()
