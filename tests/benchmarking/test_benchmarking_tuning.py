@@ -87,7 +87,7 @@ def test_options_begin_with_the_configuration_as_given():
     assert changed(DERIVED, found[0]) == DERIVED
     assert len(found) == 8
     own = changed(DERIVED, {"lambda_start": 0.5})
-    assert len(candidates(own, HYBRID_GRID, strict=False)) == 5
+    assert len(candidates(own, HYBRID_GRID, strict=False)) == 9
     lone = changed(DERIVED, {"model.stream_two": False})
     assert all(one["model.stream_one"] for one in candidates(lone, HYBRID_GRID, strict=False))
 

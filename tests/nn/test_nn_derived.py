@@ -184,7 +184,7 @@ def test_without_the_graph_it_does_not_matter_who_else_holds_what():
     snapshot, user = make_dated_snapshot(3), 4
     changed = rewired(snapshot, np.random.default_rng(0), user)
     assert not np.array_equal(snapshot.pairs.user, changed.pairs.user)
-    model = make_derived(snapshot, graph=False)
+    model = make_derived(snapshot, graph=False, derived=replace(DERIVED, text_channels=False))
     with torch.no_grad():
         # what is fitted from texts to holdings is no message either
         model.told[TEXT_CHANNELS.index("text fit")] = 0.0
