@@ -78,10 +78,9 @@ def lines(
     series: Mapping[str, Sequence[tuple[float, float]]],
     x_axis: str,
     y_axis: str,
-    marks: Mapping[str, tuple[float, float]] | None = None,
     from_zero: bool = False,
 ) -> str:
-    """Lines through the points (x, y) of each series, with ``marks`` as a dot on some of them.
+    """Lines through the points (x, y) of each series.
 
     The n-th series has the class ``s<n>``; a legend beside the chart names them (``legend``).
     """
@@ -105,12 +104,9 @@ def lines(
         parts.append(_text(place((tick, 0.0))[0], bottom + 18, _figure(tick), "middle", "tick"))
     parts.append(_text(_LEFT + across / 2, bottom + 37, x_axis, "middle", "axis"))
     parts.append(_text(4, 14, y_axis, "start", "axis"))
-    for number, (name, one) in enumerate(series.items()):
+    for number, one in enumerate(series.values()):
         path = " ".join("{:.1f},{:.1f}".format(*place(point)) for point in one)
         parts.append(f'<polyline class="line s{number}" points="{path}"/>')
-        if marks and name in marks:
-            x, y = place(marks[name])
-            parts.append(f'<circle class="dot s{number}" cx="{x:.1f}" cy="{y:.1f}" r="5"/>')
     return _svg(title, _HEIGHT, parts)
 
 

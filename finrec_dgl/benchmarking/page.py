@@ -50,8 +50,6 @@ figcaption { font-size: .9rem; max-width: 46rem; }
 .line { fill: none; stroke-width: 2.5; stroke: var(--s0); stroke-linejoin: round; }
 .line.s1 { stroke: var(--s1); stroke-dasharray: 7 4; }
 .line.s2 { stroke: var(--s2); stroke-dasharray: 2 4; stroke-linecap: round; }
-.dot { fill: var(--s0); stroke: var(--paper); stroke-width: 1.5; }
-.dot.s1 { fill: var(--s1); } .dot.s2 { fill: var(--s2); }
 .legend { display: flex; flex-wrap: wrap; gap: .3rem 1.4rem; margin: .5rem 0; padding: 0;
   list-style: none; font-size: .92rem; } .key { width: 28px; height: 8px; margin-right: .5rem; }
 pre { overflow-x: auto; padding: .8rem 1rem; background: var(--card); border-radius: .5rem;
@@ -88,8 +86,8 @@ class Page:
     ``lead``: the outcome in a sentence or two; ``facts``: label and value of what the data looks
     like; ``popularity``: the share of all holdings that the n most held products have, for n from
     1; ``headers`` and ``rows``: the comparison as a table, ``strong`` its row to look at; ``bars``:
-    the same as a chart; ``notes``: below it; ``curves``: model -> (epoch, validation NDCG@10), and
-    ``chosen``: the point that was kept; ``commands``: what to try next.
+    the same as a chart; ``notes``: below it; ``curves``: model -> (epoch, loss of the
+    training); ``commands``: what to try next.
     """
 
     title: str
@@ -102,7 +100,6 @@ class Page:
     bars: Sequence[Bar]
     notes: Sequence[str]
     curves: Mapping[str, Sequence[tuple[float, float]]]
-    chosen: Mapping[str, tuple[float, float]]
     customer: Customer
     commands: Sequence[str]
     footer: str
@@ -182,13 +179,12 @@ def _list(texts: Sequence[str], kind: str = "") -> str:
 
 
 def _training(page: Page) -> str:
-    chart = lines(
-        "Validation NDCG@10 by epoch", page.curves, "epoch", "validation NDCG@10", page.chosen
-    )
+    chart = lines("Loss by epoch", page.curves, "epoch", "loss")
     body = (
-        f"{legend(list(page.curves))}<figure>{chart}<figcaption>Measured after every epoch on "
-        "purchases between training and test. The dot is the epoch that was kept: the model is "
-        "then trained anew for as long on everything before the test.</figcaption></figure>"
+        f"{legend(list(page.curves))}<figure>{chart}<figcaption>How well the new purchases of "
+        "earlier windows were foretold from what was known before each: the logarithm of the "
+        "likelihood, negated. The weights are the mean over the last epochs; the model is then "
+        "trained anew on everything before the test.</figcaption></figure>"
     )
     return _section("Training", body)
 

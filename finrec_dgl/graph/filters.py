@@ -57,8 +57,13 @@ def singular_vectors(
     rank = min(rank, min(matrix.shape) - 1)
     if rank < 1 or not matrix.nnz:
         return np.zeros((matrix.shape[0], 0)), np.zeros(0), np.zeros((matrix.shape[1], 0))
-    first = np.random.default_rng(seed).random(min(matrix.shape))
-    left, values, right = scipy.sparse.linalg.svds(matrix.astype(np.float64), k=rank, v0=first)
+    if 4 * rank >= min(matrix.shape):
+        # of a small matrix all at once: the iteration would restart from vectors of its own
+        left, values, right = np.linalg.svd(matrix.toarray().astype(np.float64), False)
+        left, values, right = left[:, :rank], values[:rank], right[:rank]
+    else:
+        first = np.random.default_rng(seed).random(min(matrix.shape))
+        left, values, right = scipy.sparse.linalg.svds(matrix.astype(np.float64), k=rank, v0=first)
     order = np.argsort(-values)
     return left[:, order], np.maximum(values[order], 0), right.T[:, order]
 

@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.sparse
-import scipy.sparse.linalg
 import torch
 from torch import Tensor
 
 from finrec_dgl.dataset import Snapshot
+from finrec_dgl.graph.filters import normalised, singular_vectors
 from finrec_dgl.nn.config import HybridConfig
 
 
@@ -43,22 +42,18 @@ def spectral_vectors(config: HybridConfig, snapshot: Snapshot, seed: int = 0) ->
     With one graph convolution the score is then the low-pass filter V S^(2p) V^T of the products'
     graph. Source: graph filters for recommendation, Shen et al., 2021 (GF-CF).
     """
-    matrix = snapshot.matrix().astype(np.float64)
+    matrix = snapshot.matrix()
     held = np.asarray(matrix.sum(axis=1)).reshape(-1)
-    sold = np.maximum(np.asarray(matrix.sum(axis=0)).reshape(-1), 1)
-    users = scipy.sparse.diags_array(np.maximum(held, 1) ** (-config.spectral_users / 2))
-    normal = users @ matrix @ scipy.sparse.diags_array(sold**-0.5)
+    normal = normalised(matrix, config.spectral_users / 2)
     vectors = {
         "user": np.zeros((snapshot.n_users, config.dim_two)),
         "item": np.zeros((snapshot.n_items, config.dim_two)),
     }
-    rank = min(config.dim_two, min(normal.shape) - 1)
-    if rank >= 1 and matrix.nnz:
-        first = np.random.default_rng(seed).random(min(normal.shape))
-        left, values, right = scipy.sparse.linalg.svds(normal, k=rank, v0=first)
-        order = np.argsort(-values)
-        damped = (np.maximum(values[order], 0) / values.max()) ** config.spectral_power
+    left, values, right = singular_vectors(normal, config.dim_two, seed)
+    rank = len(values)
+    if rank:
+        damped = (values / values.max()) ** config.spectral_power
         scale = (snapshot.n_items**0.5 * held[held > 0].mean() ** 0.75) ** 0.5
-        vectors["user"][:, :rank] = left[:, order] * damped * scale
-        vectors["item"][:, :rank] = right.T[:, order] * damped * scale
+        vectors["user"][:, :rank] = left * damped * scale
+        vectors["item"][:, :rank] = right * damped * scale
     return {name: torch.from_numpy(vector).float() for name, vector in vectors.items()}

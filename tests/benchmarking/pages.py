@@ -24,7 +24,6 @@ def make_page(say=lambda text: text):
         ],
         notes=[say("A note.")],
         curves={say("the hybrid"): [(0.0, 0.1), (1.0, 0.3), (2.0, 0.2)]},
-        chosen={say("the hybrid"): (1.0, 0.3)},
         customer=Customer(say("C7"), [say("Gold fund")], [say("What is known of C7")], suggestions),
         commands=[say("finrec-dgl inspect it")],
         footer=say("The end"),

@@ -91,7 +91,6 @@ def test_a_page_of_little_can_be_drawn():
         bars=[],
         notes=[],
         curves={},
-        chosen={},
         customer=replace(page.customer, holdings=[], known=[], suggestions=[]),
         commands=[],
     )
