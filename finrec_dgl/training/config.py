@@ -18,7 +18,8 @@ class TrainConfig:
     """How to train. Raises ConfigError, naming every field out of range.
 
     ``finetune``      whether and how the text encoder is fine-tuned before
-    ``sampler``       ``full``: whole-graph propagation; ``neighbor``: sampled blocks
+    ``sampler``       ``full``: whole-graph propagation; ``neighbor``: sampled blocks (of no effect
+                      with ``backtest``, which scores whole episodes)
     ``fanout``        neighbours a node and relation, from the seeds outwards (-1: all); the last
                       one holds for deeper layers
     ``batch_size``    positives a step

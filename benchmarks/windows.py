@@ -1,0 +1,62 @@
+"""Try settings of the hybrid on earlier windows of one data set: what a choice would have been.
+
+python benchmarks/windows.py DATASET --config examples/stocknet.toml --at 2014-10-15 --at 2014-12-01
+    --try model.derived.text_channels=true
+
+For each date the model learns from what is before it and is asked for what was newly taken up in
+the horizon after it, never beyond the cut: the test plays no part. The first row is the
+configuration as it is; each ``--try`` changes one key.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from finrec_dgl.base.config import apply_sets, from_mapping, read_toml
+from finrec_dgl.base.errors import FinrecError
+from finrec_dgl.base.files import write_json
+from finrec_dgl.dataset import Dataset, load_dataset
+from finrec_dgl.dataset.windows import horizon, window
+from finrec_dgl.evaluation import window_ndcg
+from finrec_dgl.tables.dates import parse_date
+from finrec_dgl.training import TrainConfig
+from finrec_dgl.training.learner import fit
+
+
+def reached(dataset: Dataset, config: TrainConfig, start: int) -> float:
+    """NDCG@10 of ``config`` on the window that begins at ``start``, seconds since 1970 UTC."""
+    end = min(start + horizon(dataset), dataset.cut or start)
+    asked = window(dataset, start, end, dataset.candidates("test"))
+    return window_ndcg(fit(dataset, asked.snapshot, config), asked)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("dataset", type=Path, help="a folder that finrec-dgl preprocess made")
+    parser.add_argument("--config", type=Path, required=True, help="a TOML file of the hybrid")
+    parser.add_argument("--at", action="append", required=True, help="a date before the cut")
+    parser.add_argument("--try", action="append", default=[], dest="tries", help="key=value")
+    parser.add_argument("--out", type=Path, help="a JSON file of the figures")
+    asked = parser.parse_args()
+    try:
+        dataset, mapping = load_dataset(asked.dataset), read_toml(asked.config)
+        starts = [parse_date(date) for date in asked.at]
+        found = {}
+        for change in ("", *asked.tries):
+            config = from_mapping(TrainConfig, apply_sets(mapping, [change] if change else []))
+            values = [reached(dataset, config, start) for start in starts]
+            found[change or "as it is"] = dict(zip(asked.at, values, strict=True))
+            shown = "  ".join(f"{value:.4f}" for value in values)
+            print(f"{sum(values) / len(values):.4f}  {shown}  {change or 'as it is'}", flush=True)
+        if asked.out:
+            write_json(asked.out, found)
+    except FinrecError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
