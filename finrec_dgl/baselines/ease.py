@@ -8,13 +8,11 @@ import numpy as np
 import scipy.sparse as sp
 
 from finrec_dgl.base.config import refuse
-from finrec_dgl.base.errors import DataError
 from finrec_dgl.baselines.base import Recommender
+from finrec_dgl.graph.filters import ease_filter
 
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Snapshot
-
-_MOST_ITEMS = 20_000  # a matrix of 3 GB in float64, of which two are held at a time
 
 
 class EASE(Recommender):
@@ -35,20 +33,8 @@ class EASE(Recommender):
         self.l2 = l2
 
     def _fit(self, snapshot: Snapshot) -> None:
-        if snapshot.n_items > _MOST_ITEMS:
-            raise DataError(
-                f"ease inverts a dense matrix between items, and there are {snapshot.n_items:,}",
-                expected=f"at most {_MOST_ITEMS:,} items",
-                mend="compare with itemknn instead, or keep fewer items by a k-core",
-            )
         self._held = sp.csr_array(snapshot.matrix(), dtype=np.float32)
-        held = self._held.astype(np.float64)
-        gram = (held.T @ held).toarray()
-        gram[np.diag_indices_from(gram)] += self.l2
-        inverse = np.linalg.inv(gram)
-        weights = inverse / -np.diag(inverse)
-        np.fill_diagonal(weights, 0.0)
-        self._weights = weights.astype(np.float32)
+        self._weights = ease_filter(self._held, self.l2)
 
     def _score(self, users: np.ndarray) -> np.ndarray:
         return np.asarray(self._held[users] @ self._weights)

@@ -9,7 +9,10 @@ import scipy.sparse as sp
 import scipy.sparse.linalg
 import torch
 
+from finrec_dgl.base.errors import DataError
+
 DAY = 86_400
+_MOST_ITEMS = 20_000  # a matrix of 3 GB in float64, of which two are held at a time
 
 
 def time_kernel(age: np.ndarray, half_life: float) -> np.ndarray:
@@ -24,8 +27,15 @@ def ease_filter(held: Any, penalty: float) -> np.ndarray:
 
     The minimiser B of ||X - X B||^2 + penalty ||B||^2 with diag(B) = 0: with
     P = (X^T X + penalty I)^-1 it is B_ij = -P_ij / P_jj (Steck, WWW 2019). ``held``: sparse
-    [n_users, n_items]. Memory: two dense matrices of n_items^2 float64.
+    [n_users, n_items]. Memory: two dense matrices of n_items^2 float64. Raises DataError for more
+    than 20,000 items, which would need too much of it.
     """
+    if held.shape[1] > _MOST_ITEMS:
+        raise DataError(
+            f"EASE inverts a dense matrix between items, and there are {held.shape[1]:,}",
+            expected=f"at most {_MOST_ITEMS:,} items",
+            mend="compare with itemknn, set model.derived.ease=[], or keep a k-core of the items",
+        )
     gram = torch.from_numpy((held.T @ held).toarray()).double()
     gram.diagonal().add_(penalty)
     inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
