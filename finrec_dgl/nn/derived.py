@@ -189,7 +189,9 @@ class DerivedRecommender(nn.Module):
         return torch.where(world.described, share, torch.zeros_like(sold))
 
     def _pseudo_channel(self, world: World, evidence: Evidence) -> Tensor:
-        label = torch.sigmoid(self.pseudo_logits(world)["item"]) * world.described.unsqueeze(1)
+        if self.pseudo is None:
+            return torch.zeros_like(evidence.held)
+        label = torch.sigmoid(self.pseudo(world.item_text)) * world.described.unsqueeze(1)
         label = label / label.sum(1, keepdim=True).clamp(min=1e-9)
         return log_share((evidence.held @ label) @ label.T, evidence.free)
 

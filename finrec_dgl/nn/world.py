@@ -189,16 +189,21 @@ class World:
         [B, I]: where both sides have what it takes.
         """
         sharp = self.config.text_sharpness
-        near = np.exp(sharp * (self.description @ self.description.T - 1))
-        near *= np.outer(self.described, self.described)
-        np.fill_diagonal(near, 0.0)
         writes = _there(rows.text)
-        found = [(rows.held @ near, np.outer(rows.count > 0, self.described))]
+        found = [(rows.held @ self._near, np.outer(rows.count > 0, self.described))]
         for text in self._item_texts:
             likeness = np.exp(sharp * (rows.text @ text.T - 1))
             found.append((likeness, np.outer(writes, _there(text))))
         found.append((rows.text @ self.text_fit, np.outer(writes, self.sold > 0)))
         return found
+
+    @cached_property
+    def _near(self) -> np.ndarray:
+        """float32 [I, I]: exp(sharpness * cosine) of products' descriptions, 0 for itself."""
+        near = np.exp(self.config.text_sharpness * (self.description @ self.description.T - 1))
+        near *= np.outer(self.described, self.described)
+        np.fill_diagonal(near, 0.0)
+        return near
 
     @property
     def _item_texts(self) -> tuple[np.ndarray, np.ndarray]:
