@@ -21,7 +21,8 @@ from finrec_dgl.training.scoring import DerivedScorer, ModelScorer, scorer_of
 class Learner:
     """Learns from nothing but ``snapshot`` and what ``dataset`` holds before its time.
 
-    ``model`` is at its start, ``objective`` gives the steps of an epoch.
+    ``model`` is at its start, ``objective`` gives the steps of an epoch; ``sums`` are of the
+    weights that count into the mean.
     """
 
     def __init__(self, dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> None:
@@ -38,6 +39,7 @@ class Learner:
             self.objective = Reconstruction(self.model, snapshot, config, targets)
         groups = parameter_groups(self.model, config.lr)
         self.optimiser = torch.optim.Adam(groups, lr=config.lr)
+        self.sums: dict[str, Tensor] = {}
 
     def epoch(self, epoch: int, where: str | None = None) -> dict[str, float]:
         """All steps of ``epoch``; the means of the loss's terms, and the speed.
@@ -73,6 +75,16 @@ class Learner:
             "interactions_per_second": seen / max(seconds, 1e-9),
         }
 
+    def add_to_mean(self) -> None:
+        """Count the weights as they are into the mean."""
+        for name, value in self.model.state_dict().items():
+            self.sums[name] = self.sums.get(name, 0) + value.double()
+
+    def take_mean(self) -> None:
+        """Put the mean of the weights that were counted into the model."""
+        mean = {name: total / self.config.average for name, total in self.sums.items()}
+        self.model.load_state_dict(mean)
+
 
 def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> DerivedScorer | ModelScorer:
     """Train on what is before ``snapshot`` for ``config.epochs`` epochs, without a run on disk.
@@ -81,15 +93,13 @@ def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> DerivedSco
     epochs' weights. The scorer is in the world of ``snapshot``.
     """
     learner = Learner(dataset, snapshot, config)
-    sums: dict[str, Tensor] = {}
     torch.manual_seed(config.seed)
     for epoch in range(1, config.epochs + 1):
         learner.epoch(epoch)
         if epoch > config.epochs - config.average:
-            for name, value in learner.model.state_dict().items():
-                sums[name] = sums.get(name, 0) + value.double() / config.average
-    if sums:
-        learner.model.load_state_dict(sums)
+            learner.add_to_mean()
+    if config.average:
+        learner.take_mean()
     return scorer_of(learner.model, snapshot)
 
 

@@ -147,11 +147,11 @@ class _Trainer:
             for epoch in range(phase.state["epoch"] + 1, self.config.epochs + 1):
                 terms = phase.train_epoch(epoch)
                 if epoch > self.config.epochs - self.config.average:
-                    phase.add_to_mean()
+                    phase.learner.add_to_mean()
                 phase.log.write({"phase": phase.name, "epoch": epoch, **terms})
                 phase.checkpoint(epoch, {})
                 task.advance(1, loss=f"{terms['loss']:.4f}")
-        phase.take_mean()
+        phase.learner.take_mean()
 
 
 class _Phase:
@@ -164,7 +164,6 @@ class _Phase:
         self.learner = Learner(self.dataset, self.snapshot, self.config)
         self.model, self.optimiser = self.learner.model, self.learner.optimiser
         self.state: dict[str, Any] = {"epoch": 0}
-        self.sums: dict[str, Tensor] = {}
         self._restore()
         self.log = MetricsLog(self.run, keep=(name, self.state["epoch"]))
 
@@ -186,16 +185,6 @@ class _Phase:
             self.save("selected.safetensors", epoch)
         return found
 
-    def add_to_mean(self) -> None:
-        """Count the weights as they are into the mean."""
-        for name, value in self.model.state_dict().items():
-            self.sums[name] = self.sums.get(name, 0) + value.double()
-
-    def take_mean(self) -> None:
-        """Put the mean of the weights that were counted into the model."""
-        mean = {name: total / self.config.average for name, total in self.sums.items()}
-        self.model.load_state_dict(mean)
-
     def save(self, name: str, epoch: int) -> None:
         """Write the weights as they are."""
         note = {"epoch": str(epoch), "phase": self.name}
@@ -207,7 +196,7 @@ class _Phase:
         tensors |= {
             f"optimiser.{name}": value for name, value in optimiser_tensors(self.optimiser).items()
         }
-        tensors |= {f"mean.{name}": value for name, value in self.sums.items()}
+        tensors |= {f"mean.{name}": value for name, value in self.learner.sums.items()}
         state = json.dumps({"epoch": epoch, "best": dict(best)})
         save_weights(self._checkpoint_path(), tensors, {"state": state})
 
@@ -222,7 +211,7 @@ class _Phase:
         self.state = json.loads(_note(path)["state"])
         put_weights(self.model, _under(tensors, "model."), path)
         put_optimiser(self.optimiser, _under(tensors, "optimiser."))
-        self.sums = _under(tensors, "mean.")
+        self.learner.sums = _under(tensors, "mean.")
 
 
 def _under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
