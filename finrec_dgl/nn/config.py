@@ -25,6 +25,8 @@ class DerivedConfig:
     ``peers``              users that a user attends to, the most similar ones; 0: all
     ``ease``               penalties of linear filters between products (EASE)
     ``holding_half_lives`` one filter by cosine each: how a user's holdings fade in it
+    ``cosine_alpha``       0.5: the cosine; towards 1: the share of a product's holders who hold the
+                           other too, which favours popular products
     ``rank``               of the low-pass spectral filter; 0: none
     ``trend_half_lives``   falling: each adds how popularity grew from the one before to this one
     ``trend_prior``        pseudo-counts that hold a trend back
@@ -41,6 +43,7 @@ class DerivedConfig:
     peers: int = 0
     ease: tuple[float, ...] = (100.0, 300.0, 1000.0, 3000.0)
     holding_half_lives: tuple[float, ...] = (15.0, 60.0, 200.0, 0.0)
+    cosine_alpha: float = 0.7
     rank: int = 32
     trend_half_lives: tuple[float, ...] = (365.0, 90.0, 30.0, 15.0)
     trend_prior: float = 300.0
@@ -69,6 +72,8 @@ class DerivedConfig:
         for name in ("text_sharpness", "text_penalty"):
             if not getattr(self, name) > 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected above 0")
+        if not 0 <= self.cosine_alpha <= 1:
+            problems.append(f"cosine_alpha is {self.cosine_alpha}, expected from 0 to 1")
         if not 0 <= self.cold_share < 1:
             problems.append(f"cold_share is {self.cold_share}, expected from 0 to below 1")
         refuse(problems, where="model.derived")

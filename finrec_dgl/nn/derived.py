@@ -116,7 +116,7 @@ class DerivedRecommender(nn.Module):
     def _start(self) -> None:
         """A sensible model before any step: one filter, even attention to those alike."""
         linear = [name for name in self.channels if name.startswith(("ease", "cosine"))]
-        parts = [linear[min(1, len(linear) - 1)]] if linear else []
+        parts = linear[-1:]
         parts += [name for name in self.channels if name.startswith("peers")][:1]
         for name in parts or ["popularity"]:
             self.weight[self.channels.index(name)] = 1.0 / max(len(parts), 1)

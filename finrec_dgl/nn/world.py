@@ -114,7 +114,7 @@ class World:
     @cached_property
     def cosine(self) -> np.ndarray:
         """[I, I] float32, see ``cosine_filter``."""
-        return cosine_filter(self.held)
+        return cosine_filter(self.held, self.config.cosine_alpha)
 
     @cached_property
     def spectral(self) -> tuple[np.ndarray, np.ndarray]:

@@ -1,6 +1,5 @@
 """Filters in closed form are what their formulas say, by loops, for matrices of any shape."""
 
-import math
 
 import numpy as np
 import pytest
@@ -56,15 +55,15 @@ def test_a_larger_penalty_gives_smaller_weights():
 
 
 @settings(max_examples=60)
-@given(held=matrices(), shrink=st.sampled_from([0.5, 10.0]))
-def test_cosine_counts_who_holds_both(held, shrink):
-    """Catches a wrong count, norm or diagonal."""
-    found = cosine_filter(held, shrink)
+@given(held=matrices(), shrink=st.sampled_from([0.5, 10.0]), alpha=st.sampled_from([0.5, 0.9]))
+def test_cosine_counts_who_holds_both(held, shrink, alpha):
+    """Catches a wrong count, norm, side of the exponent or diagonal."""
+    found = cosine_filter(held, alpha, shrink)
     dense = held.toarray()
     holders = [set(np.flatnonzero(column)) for column in dense.T]
     for i, one in enumerate(holders):
         for j, other in enumerate(holders):
-            lengths = math.sqrt((len(one) + shrink) * (len(other) + shrink))
+            lengths = (len(one) + shrink) ** alpha * (len(other) + shrink) ** (1 - alpha)
             expected = len(one & other) / lengths if i != j else 0.0
             assert found[i, j] == pytest.approx(expected, abs=1e-6)
 

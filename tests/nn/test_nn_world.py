@@ -136,7 +136,7 @@ def test_filtered_are_messages_of_what_is_held():
     """Catches a filter on the wrong side, ages that are not read, and a wrong order."""
     world = make_world(3)
     held, rows = world.snapshot.matrix().toarray(), everyone(world)
-    near = cosine_filter(world.snapshot.matrix())
+    near = cosine_filter(world.snapshot.matrix(), CONFIG.cosine_alpha)
     expected = [held @ ease_filter(world.snapshot.matrix(), one) for one in CONFIG.ease]
     for half_life in CONFIG.holding_half_lives:
         faded = np.zeros_like(held)
