@@ -1,4 +1,4 @@
-"""Past tasks of a data set: a world as of an earlier date, or with pairs hidden, and what to find."""
+"""Past tasks of a data set: worlds as of earlier dates, or with pairs hidden, and what to find."""
 
 from __future__ import annotations
 

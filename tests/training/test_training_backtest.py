@@ -34,7 +34,10 @@ CONFIG = TrainConfig(
     average=2,
 )
 PLAIN = dataclasses.replace(
-    CONFIG, model=HybridConfig(dim=8, dim_two=8, heads=2, layers=1), lr=0.01, average=0
+    CONFIG,
+    model=HybridConfig(relations="observed", dim=8, dim_two=8, heads=2, layers=1),
+    lr=0.01,
+    average=0,
 )
 NO_TEXT = EncoderSpec(name="none")
 

@@ -36,7 +36,7 @@ def test_same_batch_same_loss_and_gradients(loss, ids, negatives):
     """Catches any part of the loss that depends on which nodes happen to be in the blocks."""
     snapshot = make_snapshot(7, users=40, items=25, edges=260)
     model_config = dataclasses.replace(MODEL, ids=ids)
-    base = TrainConfig(
+    base = TrainConfig.plain(
         model=model_config,
         loss=loss,
         negatives=negatives,
