@@ -306,6 +306,20 @@ def test_average_is_the_mean_of_the_last_epochs_weights(run, dataset):
     assert same(states[-1], dict(last.model.state_dict()))
 
 
+def test_the_mean_over_more_epochs_than_there_are_is_over_all(dataset):
+    """Catches few epochs that are refused, or a mean divided by what was not counted."""
+    snapshot = dataset.snapshot("train")
+    ends = [
+        dict(
+            fit(
+                dataset, snapshot, dataclasses.replace(CONFIG, epochs=2, average=average)
+            ).model.state_dict()
+        )
+        for average in (2, 7)
+    ]
+    assert same(*ends)
+
+
 def test_the_seed_decides(run, dataset, tmp_path):
     """Catches randomness that does not come from the seed, and a seed that does nothing."""
     again = train(dataset, tmp_path / "again", CONFIG)

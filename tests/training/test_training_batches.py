@@ -11,7 +11,7 @@ from finrec_dgl.graph import INTERACTED_BY, INTERACTS
 from finrec_dgl.nn import HybridConfig
 from finrec_dgl.training import Batches, TrainConfig
 
-MODEL = HybridConfig(dim=8, dim_two=8, heads=2, layers=2)
+MODEL = HybridConfig(relations="observed", dim=8, dim_two=8, heads=2, layers=2)
 BASE = TrainConfig.plain(model=MODEL, batch_size=37, n_negatives=6, fanout=(3,))
 
 

@@ -18,6 +18,7 @@ from finrec_dgl.nn import (
 from finrec_dgl.training import Batches, TrainConfig, joint_loss
 
 MODEL = HybridConfig(
+    relations="observed",
     dim=8,
     dim_two=12,
     heads=2,
