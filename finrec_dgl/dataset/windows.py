@@ -162,7 +162,7 @@ def hidden_windows(dataset: Dataset, snapshot: Snapshot, count: int, seed: int) 
         candidates = candidates & ~dataset.cold(split)
     found = []
     for number in range(count):
-        rng = np.random.default_rng((seed, number))
+        rng = np.random.default_rng((seed, number, 1))
         gone, asked = _hidden(dataset, snapshot, number, rng)
         world = without_pairs(snapshot, gone)
         targets, allowed = _asked(dataset, world, _some(snapshot.pairs, asked), candidates)
