@@ -14,7 +14,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from finrec_dgl.base.config import apply_sets, from_mapping, read_toml
+from finrec_dgl.base.config import apply_sets, read_toml
 from finrec_dgl.base.errors import FinrecError
 from finrec_dgl.base.files import write_json
 from finrec_dgl.dataset import Dataset, load_dataset
@@ -22,6 +22,7 @@ from finrec_dgl.dataset.windows import horizon, window
 from finrec_dgl.evaluation import window_ndcg
 from finrec_dgl.tables.dates import parse_date
 from finrec_dgl.training import TrainConfig
+from finrec_dgl.training.config import read_settings
 from finrec_dgl.training.learner import fit
 
 
@@ -45,7 +46,7 @@ def main() -> int:
         starts = [parse_date(date) for date in asked.at]
         found = {}
         for change in ("", *asked.tries):
-            config = from_mapping(TrainConfig, apply_sets(mapping, [change] if change else []))
+            config = read_settings(apply_sets(mapping, [change] if change else []))
             values = [reached(dataset, config, start) for start in starts]
             found[change or "as it is"] = dict(zip(asked.at, values, strict=True))
             shown = "  ".join(f"{value:.4f}" for value in values)

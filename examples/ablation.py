@@ -24,11 +24,11 @@ def main(place: Path, off: str, users: int, epochs: int, encoder: str) -> None:
     options = PreprocessOptions(encoder=EncoderSpec(name=encoder))
     dataset = build_dataset(generate(world), place / "dataset", options)
 
-    whole = HybridConfig(layers=2, dim=32, heads=2)
+    whole = HybridConfig()
     ablated = replace(whole, **{off: False})
     found = {}
     for name, model in (("whole", whole), ("ablated", ablated)):
-        config = TrainConfig(model=model, epochs=epochs, batch_size=512)
+        config = TrainConfig(model=model, epochs=epochs)
         run = train(dataset, place / name, config)
         found[name] = evaluate(run.scorer("test"), dataset, "test")
 
@@ -44,7 +44,7 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--off", default="social")
     parser.add_argument("--users", type=int, default=600)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--encoder", choices=("none", "minilm"), default="none")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

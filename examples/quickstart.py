@@ -13,7 +13,6 @@ import tempfile
 from pathlib import Path
 
 from finrec_dgl import (
-    HybridConfig,
     PreprocessOptions,
     TrainConfig,
     evaluate,
@@ -34,11 +33,8 @@ def main(place: Path, users: int, epochs: int, encoder: str) -> None:
     dataset = preprocess(place / "tables", place / "dataset", options)
     print(f"{dataset.n_users} customers, {dataset.n_items} products")
 
-    # early stopping on validation, then a refit on everything before the test
-    config = TrainConfig(
-        model=HybridConfig(layers=2, dim=32, heads=2), epochs=epochs, batch_size=512
-    )
-    run = train(dataset, place / "run", config)
+    # on earlier windows before validation, then once more on all of those before the test
+    run = train(dataset, place / "run", TrainConfig(epochs=epochs))
 
     found = evaluate(run.scorer("test"), dataset, "test")
     low, high = found.intervals["ndcg@10"]
@@ -55,7 +51,7 @@ def main(place: Path, users: int, epochs: int, encoder: str) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--users", type=int, default=600)
-    parser.add_argument("--epochs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=15)
     parser.add_argument("--encoder", choices=("none", "minilm"), default="none")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:

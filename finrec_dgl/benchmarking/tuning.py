@@ -122,9 +122,9 @@ class Choice:
 
 def plain_form(config: TrainConfig, epochs: int | None = None) -> TrainConfig:
     """The paper's form with every part on: of ``config`` where that predicts observed relations,
-    else the default configuration with its seed. ``epochs``: at most so many, stopping early."""
+    else the plain defaults with its seed. ``epochs``: at most so many, stopping early."""
     if config.model.relations != "observed" or config.loss == "backtest":
-        config = TrainConfig(seed=config.seed)
+        config = TrainConfig.plain(seed=config.seed)
     if epochs is not None:
         config = replace(config, epochs=epochs, average=0)
     return changed(config, {f"model.{part}": True for part in PARTS})

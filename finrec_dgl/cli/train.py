@@ -67,7 +67,9 @@ def train(
 ) -> None:
     """Train the hybrid model.
 
-    Options win over --set, which wins over --config.
+    Options win over --set, which wins over --config. By default over derived relations, by
+    back-testing, which samples nothing: --sampler, --fanout, --batch-size and --workers are for
+    --set model.relations=observed, the paper's plain form.
     """
     with Output(json=json, quiet=quiet, debug=debug) as output:
         options = {
@@ -86,6 +88,9 @@ def train(
         from finrec_dgl.training import TextSource
         from finrec_dgl.training import train as fit
 
+        unused = unused_options(settings, options)
+        if unused:
+            output.progress.note(f"of no effect, for back-testing samples nothing: {unused}")
         done = fit(
             load_dataset(dataset),
             run,
@@ -97,17 +102,26 @@ def train(
         )
         told = ("best_epoch", "valid_ndcg@10", "refitted", "seconds")
         summary = {"run": str(run), **{name: done.info[name] for name in told}}
+        summary |= {"of no effect": unused} if unused else {}
         output.result(summary, lambda console: show_run(console, summary))
 
 
 def read_config(file: Path | None, sets: list[str], options: dict[str, Any]) -> TrainConfig:
     """The configuration that a file, ``key=value`` settings and options (None: not given) make."""
-    from finrec_dgl.base.config import apply_sets, from_mapping, read_toml
-    from finrec_dgl.training import TrainConfig
+    from finrec_dgl.base.config import apply_sets, read_toml
+    from finrec_dgl.training.config import read_settings
 
     mapping = apply_sets(read_toml(file) if file else {}, sets)
     mapping.update({name: value for name, value in options.items() if value is not None})
-    return from_mapping(TrainConfig, mapping, where=str(file) if file else "training options")
+    return read_settings(mapping, where=str(file) if file else "training options")
+
+
+def unused_options(settings: TrainConfig, options: dict[str, Any]) -> str:
+    """The options given that ``settings`` have no use for, one after the other."""
+    sampling = ("sampler", "fanout", "batch_size", "workers")
+    given = [name for name in sampling if options[name] is not None]
+    names = [f"--{name.replace('_', '-')}" for name in given]
+    return ", ".join(names) if settings.loss == "backtest" else ""
 
 
 def show_run(console: Console, summary: dict[str, Any]) -> None:

@@ -163,14 +163,32 @@ def without_nodes(snapshot: Snapshot, side: str, hidden: np.ndarray) -> Snapshot
     Their interactions are gone, and what was written with them is gone from the users' texts. What
     was written about a hidden item goes on describing it; of a hidden user nothing is left.
     """
-    kept = ~hidden[getattr(snapshot.pairs, side)]
     texts = snapshot.texts
+    if isinstance(texts, StoredTexts):
+        texts = texts.without_nodes(side, hidden)
+    return _with_pairs(snapshot, ~hidden[getattr(snapshot.pairs, side)], texts)
+
+
+def without_pairs(snapshot: Snapshot, hidden: np.ndarray) -> Snapshot:
+    """``snapshot`` as if its pairs ``hidden`` (bool [E]) had never been.
+
+    What users wrote about them is gone with them, from their own texts and from the items'.
+    """
+    texts = snapshot.texts
+    if isinstance(texts, StoredTexts):
+        gone = Pairs(snapshot.pairs.user[hidden], snapshot.pairs.item[hidden])
+        texts = texts.without_pairs(gone)
+    return _with_pairs(snapshot, ~hidden, texts)
+
+
+def _with_pairs(snapshot: Snapshot, kept: np.ndarray, texts: NodeTexts) -> Snapshot:
+    """``snapshot`` with the pairs ``kept`` (bool [E]) alone, and with ``texts``."""
     return replace(
         snapshot,
         pairs=Pairs(snapshot.pairs.user[kept], snapshot.pairs.item[kept]),
         count=snapshot.count[kept],
         last=None if snapshot.last is None else snapshot.last[kept],
-        texts=texts.without_nodes(side, hidden) if isinstance(texts, StoredTexts) else texts,
+        texts=texts,
     )
 
 
@@ -254,15 +272,31 @@ class StoredTexts:
             return replace(
                 self, post_text=np.where(hidden[self.post_user], np.int32(-1), self.post_text)
             )
-        keys = pair_keys(self.post_user, self.post_text, len(self.vectors))
-        told = self.post_text >= 0
-        gone = told & np.isin(keys, keys[told & hidden[self.post_item]])
+        gone = self._wherever_posted(hidden[self.post_item])
         return replace(
             self,
             post_text=np.where(gone, np.int32(-1), self.post_text),
             about_item=np.concatenate([self.about_item, self.post_item[gone]]),
             about_text=np.concatenate([self.about_text, self.post_text[gone]]),
         )
+
+    def without_pairs(self, hidden: Pairs) -> StoredTexts:
+        """The same without what was written about the pairs ``hidden`` by their users.
+
+        Such a text is gone wherever else its writer posted it: it tells of the pair there too.
+        """
+        n_items = len(self.item_profile)
+        about = pair_keys(self.post_user, self.post_item, n_items)
+        of_hidden = np.isin(about, pair_keys(hidden.user, hidden.item, n_items))
+        gone = self._wherever_posted(of_hidden)
+        return replace(self, post_text=np.where(gone, np.int32(-1), self.post_text))
+
+    def _wherever_posted(self, chosen: np.ndarray) -> np.ndarray:
+        """bool [posts]: the ``chosen`` posts, and others of the same text by the same user."""
+        keys = pair_keys(self.post_user, self.post_text, len(self.vectors))
+        told = self.post_text >= 0
+        found: np.ndarray = told & np.isin(keys, keys[told & chosen])
+        return found
 
     def posts(self) -> np.ndarray:
         """The mean of the posts about each item."""

@@ -261,9 +261,8 @@ def given_undated(
 ) -> Assignment:
     """Events of the given test pairs (``is_test`` bool [events]) are left out of training.
 
-    Validation is a random ``valid_share`` of each user's distinct training pairs: of n pairs
-    floor(n * valid_share + u) with u uniform in [0, 1), so the share is right in the mean for users
-    of few pairs too; a user keeps one training pair at least. Raises DataError where none is left.
+    Validation is a random ``valid_share`` of each user's distinct training pairs, as
+    ``share_of_each`` draws it. Raises DataError where none is left.
     """
     stage = np.full(len(user), LEFT_OUT)
     rest = np.flatnonzero(~is_test)
@@ -276,14 +275,8 @@ def given_undated(
         _keys(user[rest], item[rest]), return_index=True, return_inverse=True
     )
     owner = user[rest][first]  # sorted, for keys sort by user first
-    rng = np.random.default_rng(seed)
-    order = np.lexsort((rng.random(len(owner)), owner))
-    count = np.bincount(owner)
-    wanted = np.floor(count * valid_share + rng.random(len(count))).astype(np.int64)
-    wanted = np.minimum(wanted, np.maximum(count - 1, 0))
-    start = np.cumsum(count) - count
-    pair_stage = np.full(len(owner), TRAIN)
-    pair_stage[order] = np.where(np.arange(len(owner)) - start[owner] < wanted[owner], VALID, TRAIN)
+    drawn = share_of_each(owner, valid_share, np.random.default_rng(seed))
+    pair_stage = np.where(drawn, VALID, TRAIN)
     if not np.any(pair_stage == VALID):
         raise DataError(
             f"{len(owner)} training pairs are too few to validate on a share of {valid_share}",
@@ -292,6 +285,22 @@ def given_undated(
     stage[rest] = pair_stage[pair_of]
     left_out = {"interactions: pairs of the given test": int(is_test.sum())}
     return Assignment("given", stage, left_out=left_out)
+
+
+def share_of_each(owner: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:
+    """bool [pairs]: a random ``share`` of the pairs of each user; ``owner`` int [pairs], sorted.
+
+    Of n pairs floor(n * share + u) with u uniform in [0, 1), so the share is right in the mean for
+    users of few pairs too; a user keeps one pair at least.
+    """
+    order = np.lexsort((rng.random(len(owner)), owner))
+    count = np.bincount(owner)
+    wanted = np.floor(count * share + rng.random(len(count))).astype(np.int64)
+    wanted = np.minimum(wanted, np.maximum(count - 1, 0))
+    start = np.cumsum(count) - count
+    drawn = np.zeros(len(owner), bool)
+    drawn[order] = np.arange(len(owner)) - start[owner] < wanted[owner]
+    return drawn
 
 
 def iso(seconds: int) -> str:

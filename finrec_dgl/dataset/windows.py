@@ -1,4 +1,4 @@
-"""Earlier periods of a data set, each a world as of its start and what was taken up within it."""
+"""Past tasks of a data set: worlds as of earlier dates, or with pairs hidden, and what to find."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.base.errors import DataError, UsageError
-from finrec_dgl.dataset.snapshot import Pairs, Snapshot, without_nodes
+from finrec_dgl.dataset.snapshot import Pairs, Snapshot, without_nodes, without_pairs
+from finrec_dgl.dataset.splits import share_of_each
 from finrec_dgl.dataset.store import Dataset
 
 DAY = 86_400
@@ -97,18 +98,29 @@ def window(dataset: Dataset, start: int, end: int, candidates: np.ndarray) -> Wi
         snapshot = without_nodes(snapshot, side, hidden)
     if side == "item":
         candidates = candidates & ~hidden
+    if side == "user":
+        new = _some(new, ~hidden[new.user])
+    return Window(start, end, snapshot, *_asked(dataset, snapshot, new, candidates))
+
+
+def _asked(
+    dataset: Dataset, snapshot: Snapshot, new: Pairs, candidates: np.ndarray
+) -> tuple[Pairs, np.ndarray]:
+    """The targets among ``new`` that the test would have in the world ``snapshot``, and the
+    candidates there."""
     core, given = _kind(dataset)
     sold = np.bincount(snapshot.pairs.item, minlength=dataset.n_items) > 0
     if core:
         candidates = candidates & sold
     kept = candidates[new.item]
-    if side == "user":
-        kept &= ~hidden[new.user]
     if core or given:
         kept &= sold[new.item]
         kept &= np.bincount(snapshot.pairs.user, minlength=dataset.n_users)[new.user] > 0
-    targets = Pairs(new.user[kept], new.item[kept])
-    return Window(start, end, snapshot, targets, candidates)
+    return _some(new, kept), candidates
+
+
+def _some(pairs: Pairs, kept: np.ndarray) -> Pairs:
+    return Pairs(pairs.user[kept], pairs.item[kept])
 
 
 def windows(
@@ -128,6 +140,56 @@ def windows(
         for start in starts(dataset, end, count, step, warm_up)
     )
     return [one for one in found if len(np.unique(one.targets.user)) >= FEWEST_USERS]
+
+
+def hidden_windows(dataset: Dataset, snapshot: Snapshot, count: int, seed: int) -> list[Window]:
+    """``count`` worlds that are ``snapshot`` with pairs hidden, which are the targets.
+
+    For what is not split by date, and for dated histories too short for ``windows``. Hidden is what
+    the split would hide of what may be learned from:
+    - of a random split each user's ``test_share`` of the pairs, of a given one without dates the
+      ``valid_share`` (the test's share is nothing to learn from), drawn anew for each window;
+    - else the product last taken up, as ``last-out`` does; in window number n that which is n
+      products before it (who has fewer begins again at the last), and all of the user's that
+      follows. Without times, one at random.
+    A user keeps one pair at least. Candidates and targets are as ``window`` has them; validation's
+    but for the snapshot "fit". Windows with fewer than ``FEWEST_USERS`` users are left out. All in
+    them is of ``snapshot``: nothing that it does not know is hidden, asked for or left.
+    """
+    split = "test" if snapshot is dataset.snapshot("fit") else "valid"
+    candidates = dataset.candidates(split)
+    if dataset.cold_side == "item":
+        candidates = candidates & ~dataset.cold(split)
+    found = []
+    for number in range(count):
+        rng = np.random.default_rng((seed, number, 1))
+        gone, asked = _hidden(dataset, snapshot, number, rng)
+        world = without_pairs(snapshot, gone)
+        targets, allowed = _asked(dataset, world, _some(snapshot.pairs, asked), candidates)
+        found.append(Window(None, None, world, targets, allowed))
+    return [one for one in found if len(np.unique(one.targets.user)) >= FEWEST_USERS]
+
+
+def _hidden(
+    dataset: Dataset, snapshot: Snapshot, number: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """bool [E] each: the pairs that leave the world, and those of them that are asked for."""
+    owner, options = snapshot.pairs.user, dataset.manifest["options"]["split"]
+    kind = dataset.manifest["split"]["kind"]
+    if kind in ("random", "given") and dataset.cut is None:
+        share = options["test_share"] if kind == "random" else 0.0
+        drawn = share_of_each(owner, share or options["valid_share"], rng)
+        return drawn, drawn
+    when = np.zeros(len(owner), np.int64) if snapshot.last is None else snapshot.last
+    # of equal times the order is drawn: that of the numbers would favour some products
+    order = np.lexsort((rng.random(len(owner)), when, owner))
+    count = np.bincount(owner)
+    after = np.empty(len(owner), np.int64)
+    after[order] = np.cumsum(count)[owner] - 1 - np.arange(len(owner))
+    back = number if snapshot.last is not None else 0
+    place = (back % np.maximum(count - 1, 1))[owner]
+    several = count[owner] > 1
+    return several & (after <= place), several & (after == place)
 
 
 def validation_windows(dataset: Dataset, count: int = 1, group: str = "all") -> list[Window]:

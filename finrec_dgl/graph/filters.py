@@ -34,7 +34,7 @@ def ease_filter(held: Any, penalty: float) -> np.ndarray:
         raise DataError(
             f"EASE inverts a dense matrix between items, and there are {held.shape[1]:,}",
             expected=f"at most {_MOST_ITEMS:,} items",
-            mend="compare with itemknn, set model.derived.ease=[], or keep a k-core of the items",
+            mend="train with model.relations=observed, compare with itemknn, or keep a k-core",
         )
     gram = torch.from_numpy((held.T @ held).toarray()).double()
     gram.diagonal().add_(penalty)

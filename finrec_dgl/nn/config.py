@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from finrec_dgl.base.config import choice, refuse
 
-RELATIONS = ("observed", "derived")
+RELATIONS = ("derived", "observed")
 FUSIONS = ("gate", "concat", "sum", "text", "graph")
 HEADS = ("dot", "mlp")
 IDS = ("items", "both", "none")
@@ -40,7 +40,7 @@ class DerivedConfig:
 
     peer_half_lives: tuple[float, ...] = (30.0, 90.0)
     short_half_life: float = 7.0
-    peers: int = 0
+    peers: int = 256
     ease: tuple[float, ...] = (100.0, 300.0, 1000.0, 3000.0)
     holding_half_lives: tuple[float, ...] = (15.0, 60.0, 200.0, 0.0)
     cosine_alpha: float = 0.7
@@ -83,9 +83,9 @@ class DerivedConfig:
 class HybridConfig:
     """What the model is made of. Raises ConfigError, naming every field out of range.
 
-    ``relations``     ``observed``: attention over interactions and ties, the paper's plain form;
-                      ``derived``: over relations made of them, between users who share products
-                      and between products, see ``derived``
+    ``relations``     ``derived``: attention and convolution over relations made of interactions,
+                      texts and ties, between users alike and between products, see ``derived``;
+                      ``observed``: over interactions and ties themselves, the paper's plain form
     ``text``          use the text vectors e_i and with them the pseudo-labels
     ``graph``         use message passing and, with it, learned node vectors
     ``pseudo``        predict pseudo-labels y_i and feed them in beside e_i (formulas 2 and 3)
@@ -121,7 +121,7 @@ class HybridConfig:
     ``pseudo_noise``  share of the nodes that get the target of another one, to see what that costs
     """
 
-    relations: str = "observed"
+    relations: str = "derived"
     text: bool = True
     graph: bool = True
     pseudo: bool = True

@@ -1,4 +1,7 @@
-"""Training by back-testing: every earlier date is an episode, with the task as it was then."""
+"""Training by back-testing: every earlier date is an episode, with the task as it was then.
+
+Where the split is not by date, an episode is the world with some of its pairs hidden.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from torch.nn import functional
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.dataset.snapshot import without_nodes
-from finrec_dgl.dataset.windows import Window, horizon, windows
+from finrec_dgl.dataset.windows import FEWEST_USERS, Window, hidden_windows, windows
 from finrec_dgl.graph import NODE_TYPES, whole_graph
 from finrec_dgl.nn import (
     DerivedRecommender,
@@ -31,11 +34,11 @@ from finrec_dgl.training.step import JointLoss
 
 @dataclass(frozen=True, eq=False)
 class Episode:
-    """The task as of one earlier date.
+    """The task as of one earlier date, or with some pairs hidden.
 
     ``users`` int64 [B]: those to predict; ``row`` and ``item`` int64 [T]: their targets; ``weight``
     [T]: adds up to 1 over all, and to the same for every user; ``allowed`` bool [B, I]: candidates
-    the user did not hold. ``snapshot``: the world before the date, without any of the targets.
+    the user did not hold. ``snapshot``: the world that is known, without any of the targets.
     """
 
     snapshot: Snapshot
@@ -67,29 +70,39 @@ def episode_of(window: Window, snapshot: Snapshot, most_users: int, seed: int) -
     )
 
 
-def episodes(dataset: Dataset, end: int, config: TrainConfig) -> list[Episode]:
-    """The episodes before ``end`` (seconds since 1970 UTC), latest first.
+def past_tasks(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> list[Window]:
+    """The earlier ``windows`` before the time of ``snapshot``, latest first; where the split is not
+    by date, or there is not one such window, ``hidden_windows`` of it."""
+    found: list[Window] = []
+    if dataset.valid_cut is not None and snapshot.time is not None:
+        how = (config.windows, config.window_step, config.warm_up)
+        found = windows(dataset, snapshot.time, *how)
+    return found or hidden_windows(dataset, snapshot, config.windows, config.seed)
+
+
+def episodes(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> list[Episode]:
+    """The episodes that what is known in ``snapshot`` makes: see ``past_tasks``.
 
     With derived relations every other one knows a share of the products (``cold_share``) by their
-    text only, so that the model learns what to make of new ones. Raises DataError where the split
-    is not by date or there is not one window with enough to predict.
+    text only, so that the model learns what to make of new ones. Raises DataError where there is
+    not one with enough to predict.
     """
     found = []
     share = config.model.derived.cold_share if config.model.relations == "derived" else 0.0
     text = config.model.text and dataset.vectors.shape[1] > 0
-    every = windows(dataset, end, config.windows, config.window_step, config.warm_up)
-    for number, one in enumerate(every):
-        snapshot = one.snapshot
+    for number, one in enumerate(past_tasks(dataset, snapshot, config)):
+        world = one.snapshot
         if share and text and number % 2:
             rng = np.random.default_rng((config.seed, number))
-            snapshot = without_nodes(snapshot, "item", rng.random(snapshot.n_items) < share)
-        found.append(episode_of(one, snapshot, config.window_users, config.seed + number))
+            world = without_nodes(world, "item", rng.random(world.n_items) < share)
+        found.append(episode_of(one, world, config.window_users, config.seed + number))
     if not found:
         raise DataError(
-            "there is no earlier window with anything to predict",
-            expected=f"interactions over more than the warm-up of {config.warm_up:g} days",
+            "there is nothing to back-test on: no earlier window, and too few users to hide "
+            "interactions of",
+            expected=f"{FEWEST_USERS} users with two products or more before validation",
             where=str(dataset.path),
-            mend="use a smaller warm_up, an earlier valid_cut, or another loss",
+            mend="train with model.relations=observed and loss=softmax",
         )
     return found
 
@@ -104,9 +117,9 @@ def listwise_loss(scores: Tensor, episode: Episode) -> Tensor:
 class Backtest:
     """The steps of an epoch: one episode each, in an order of its own.
 
-    ``snapshot``: the world as of the end of the time to learn from, by which the split is dated;
-    ``targets``: of the pseudo-labels in it, which all episodes share, since classes found anew at
-    each date would not be the same ones. Raises DataError where the split is not by date.
+    ``snapshot``: the world as of the end of the time to learn from; ``targets``: of the
+    pseudo-labels in it, which all episodes share, since classes found anew in each would not be the
+    same ones. Raises DataError as ``episodes`` does.
     """
 
     def __init__(
@@ -119,8 +132,7 @@ class Backtest:
     ) -> None:
         self.model = model
         self.config = config
-        horizon(dataset)  # refuses a split that is not by date
-        self.episodes = episodes(dataset, int(snapshot.time or 0), config)
+        self.episodes = episodes(dataset, snapshot, config)
         self.scenes: list[_Derived | _Observed] = [
             _Derived(model, one) if isinstance(model, DerivedRecommender) else _Observed(model, one)
             for one in self.episodes

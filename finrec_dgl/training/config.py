@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from finrec_dgl.base.config import choice, refuse
+from finrec_dgl.base.config import choice, from_mapping, refuse
 from finrec_dgl.nn import HybridConfig
 from finrec_dgl.training.contrastive import FinetuneConfig
 
@@ -12,10 +14,18 @@ SAMPLERS = ("full", "neighbor")
 LOSSES = ("softmax", "bpr", "bce", "backtest")
 NEGATIVES = ("all", "uniform", "popularity", "in-batch")
 
+PLAIN: Mapping[str, Any] = {
+    **{"loss": "softmax", "windows": 16},
+    **{"lr": 1e-4, "epochs": 60, "average": 0},
+}
+"""Defaults of the paper's plain form: small steps over observed relations, stopping early."""
+
 
 @dataclass(frozen=True)
 class TrainConfig:
     """How to train. Raises ConfigError, naming every field out of range.
+
+    The defaults are of derived relations and back-testing; ``plain`` has those of the paper's form.
 
     ``finetune``      whether and how the text encoder is fine-tuned before
     ``sampler``       ``full``: whole-graph propagation; ``neighbor``: sampled blocks (of no effect
@@ -25,7 +35,8 @@ class TrainConfig:
     ``batch_size``    positives a step
     ``workers``       processes that sample blocks (``neighbor``); 0: in this one
     ``loss``          ``softmax``, ``bpr`` or ``bce`` predict the interactions of one graph;
-                      ``backtest`` those of earlier windows, each from the graph before it
+                      ``backtest`` those of earlier windows, each from the graph before it, or
+                      hidden ones where there is no earlier window
     ``windows``       at most so many earlier windows (``backtest``)
     ``window_step``   days between their starts; 0: spread over the time there is
     ``warm_up``       days at the beginning that are only learned from
@@ -38,8 +49,8 @@ class TrainConfig:
                       ``lambda_start`` on the distance of derived relations' weights to their start
     ``lr``            Adam's step size;  ``clip``: largest norm of the gradient
     ``epochs``        at most;  ``patience``: epochs without a better validation NDCG@10
-    ``average``       the weights are the mean over so many last epochs, without early stopping;
-                      0: those of the best epoch
+    ``average``       the weights are the mean over so many last epochs, or over all of fewer,
+                      without early stopping; 0: those of the best epoch
     ``refit``         train once more, as many epochs, on all before the cut (for test and use)
     """
 
@@ -49,8 +60,8 @@ class TrainConfig:
     fanout: tuple[int, ...] = (10, 10, 10)
     batch_size: int = 4096
     workers: int = 0
-    loss: str = "softmax"
-    windows: int = 16
+    loss: str = "backtest"
+    windows: int = 8
     window_step: float = 0.0
     warm_up: float = 90.0
     window_users: int = 512
@@ -61,11 +72,11 @@ class TrainConfig:
     lambda_reg: float = 1e-5
     lambda_ids: float = 1e-3
     lambda_start: float = 1e-3
-    lr: float = 1e-4
+    lr: float = 0.05
     clip: float = 1.0
-    epochs: int = 60
+    epochs: int = 15
     patience: int = 8
-    average: int = 0
+    average: int = 7
     refit: bool = True
     seed: int = 0
 
@@ -83,21 +94,38 @@ class TrainConfig:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 1")
         for name in (
             *("workers", "lambda_rec", "lambda_pseudo", "lambda_reg", "lambda_ids"),
-            *("lambda_start", "window_step", "warm_up", "seed"),
+            *("lambda_start", "window_step", "warm_up", "average", "seed"),
         ):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
         for name in ("lr", "clip"):
             if not getattr(self, name) > 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected above 0")
-        if not 0 <= self.average <= self.epochs:
-            problems.append(f"average is {self.average}, expected from 0 to epochs ({self.epochs})")
         if self.model.relations == "derived" and self.loss != "backtest":
-            problems.append(f"loss is {self.loss}, expected backtest: relations are derived")
+            problems.append(
+                f"loss is {self.loss}, expected backtest: relations are derived; "
+                "with another loss set model.relations to observed"
+            )
         if not self.fanout or any(one == 0 or one < -1 for one in self.fanout):
             problems.append(f"fanout is {list(self.fanout)}, expected positive numbers, or -1: all")
         refuse(problems, where="training")
 
+    @classmethod
+    def plain(cls, **fields: Any) -> TrainConfig:
+        """The paper's form over observed relations: ``PLAIN`` where ``fields`` do not say else."""
+        model = replace(fields.pop("model", HybridConfig()), relations="observed")
+        return cls(model=model, **{**PLAIN, **fields})
+
     def fanouts(self, depth: int) -> tuple[int, ...]:
         """One fanout for each of ``depth`` layers."""
         return (*self.fanout, *[self.fanout[-1]] * depth)[:depth]
+
+
+def read_settings(mapping: Mapping[str, Any], *, where: str = "configuration") -> TrainConfig:
+    """The configuration of a nested mapping, as ``from_mapping`` makes it.
+
+    Where it says that relations are observed, absent keys have the defaults of ``PLAIN``.
+    """
+    model = mapping.get("model")
+    observed = isinstance(model, Mapping) and model.get("relations") == "observed"
+    return from_mapping(TrainConfig, {**(PLAIN if observed else {}), **mapping}, where=where)

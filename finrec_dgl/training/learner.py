@@ -82,7 +82,8 @@ class Learner:
 
     def take_mean(self) -> None:
         """Put the mean of the weights that were counted into the model."""
-        mean = {name: total / self.config.average for name, total in self.sums.items()}
+        counted = min(self.config.average, self.config.epochs)
+        mean = {name: total / counted for name, total in self.sums.items()}
         self.model.load_state_dict(mean)
 
 

@@ -17,7 +17,6 @@ from finrec_dgl.base.errors import UsageError
 from finrec_dgl.base.files import check_writable_folder, read_json, write_atomically, write_json
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset
-from finrec_dgl.dataset.windows import horizon
 from finrec_dgl.evaluation import evaluate
 from finrec_dgl.graph.backend import describe_backend
 from finrec_dgl.training.checkpoint import (
@@ -65,8 +64,6 @@ def train(
     else:
         check_writable_folder(run, marker=MARKER, overwrite=overwrite)
         check_finetune(dataset, config.finetune, texts)
-        if config.loss == "backtest":
-            horizon(dataset)  # refuses a split that is not by date before anything is written
         _begin(run, dataset, config)
     started = time.perf_counter()
     dataset = fine_tuned(dataset, run, config, texts, progress)

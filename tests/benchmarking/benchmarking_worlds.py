@@ -13,11 +13,15 @@ from finrec_dgl.text import EncoderSpec
 from finrec_dgl.text.encoding import Encoded
 from finrec_dgl.training import TrainConfig
 
-TINY = TrainConfig(
-    model=HybridConfig(layers=1, dim=8, dim_two=8, heads=2, pseudo_classes=4), epochs=2, patience=2
+TINY = TrainConfig.plain(
+    model=HybridConfig(relations="observed", layers=1, dim=8, dim_two=8, heads=2, pseudo_classes=4),
+    epochs=2,
+    patience=2,
 )
-SMALL = TrainConfig(
-    model=HybridConfig(layers=2, dim=16, dim_two=16, heads=2, pseudo_classes=12),
+SMALL = TrainConfig.plain(
+    model=HybridConfig(
+        relations="observed", layers=2, dim=16, dim_two=16, heads=2, pseudo_classes=12
+    ),
     batch_size=1024,
     lr=5e-3,
     epochs=12,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarking_worlds import SILENT_WORLD, SMALL, make_dataset, word_vectors
+from benchmarking_worlds import SILENT_WORLD, SMALL, make_dataset, without_dates, word_vectors
 
 from finrec_dgl.benchmarking import compare_models
 from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset, texts
@@ -100,3 +100,23 @@ def test_new_products_are_found_by_their_text(tmp_path, monkeypatch):
     found = evaluate(scorer, dataset, "test", group="cold").per_user["ndcg@10"]
     above = found - expected_random_ndcg(dataset, cold)
     assert above.mean() > 0.1
+
+
+@pytest.mark.parametrize("signals", [{}, {"graph_strength": 2.5}], ids=["none", "graph"])
+def test_where_pairs_are_hidden_chance_stays_chance_and_a_signal_is_found(
+    tmp_path, monkeypatch, signals
+):
+    """Catches hidden pairs that their episode knows: the weights would be learned for a task that
+    has the answer in it, and what is known of nobody's taste would rank above or below chance."""
+    monkeypatch.setattr(texts, "encode_texts", word_vectors)
+    tables = without_dates(World(**{**WORLD, **signals}))
+    dataset = build_dataset(tables, tmp_path / "data", PreprocessOptions())
+    scorer = fit(dataset, dataset.snapshot("fit"), replace(DERIVED, epochs=5))
+    found = evaluate(scorer, dataset, "test").per_user["ndcg@10"]
+    above = found - expected_random_ndcg(dataset)
+    error = above.std(ddof=1) / np.sqrt(len(above))
+    if signals:
+        assert above.mean() > 0.1
+    else:
+        assert error < 0.015
+        assert abs(above.mean()) < 3 * error

@@ -158,7 +158,7 @@ def test_the_ablation_is_shown_and_kept(data, finrec, tmp_path):
     ("command", "options", "words"),
     [
         ("ablation", ["--part", "papr"], "did you mean 'paper'"),
-        ("ablation", [], "expected: derived"),
+        ("ablation", ["--set", "model.relations=observed"], "expected: derived"),
         ("ablation", ["--part", "paper", "--variants", "heads-3"], "variant is 'heads-3'"),
         ("pseudo", ["--part", "paper"], "there is no text"),
         ("pseudo", ["--part", "paper", "--lambdas", "a"], "not a list of numbers"),

@@ -66,10 +66,23 @@ def test_train_tells_what_it_reached(place, finrec, tmp_path):
 def test_neighbour_sampling_is_a_matter_of_options(place, finrec, tmp_path):
     """Catches options of the sampler that do not arrive at the training."""
     sampler = ["--sampler", "neighbor", "--fanout", "3,3", "--batch-size", "16"]
-    said = finrec("train", place / "data", tmp_path / "run", "--quiet", *SMALL, *sampler)
+    plain = ["--set", "model.relations=observed", "--json"]
+    said = finrec("train", place / "data", tmp_path / "run", *SMALL, *sampler, *plain)
     assert said.code == 0, said.err
     config = json.loads((tmp_path / "run/config.json").read_text())
     assert (config["sampler"], config["fanout"], config["batch_size"]) == ("neighbor", [3, 3], 16)
+    assert (config["loss"], config["average"]) == ("softmax", 0)
+    assert "of no effect" not in said.document
+
+
+def test_a_sampler_that_changes_nothing_is_told(place, finrec, tmp_path):
+    """Catches an option that is quietly ignored, and a word where none was given."""
+    command = ("train", place / "data", tmp_path / "run", "--overwrite", "--json", *SMALL)
+    said = finrec(*command, "--sampler", "neighbor", "--fanout", "3,3")
+    assert said.code == 0, said.err
+    assert said.document["of no effect"] == "--sampler, --fanout"
+    assert "of no effect" in said.err
+    assert "of no effect" not in finrec(*command).document
 
 
 @pytest.mark.parametrize("side", ["item", "user"])

@@ -16,6 +16,7 @@ from dataset_worlds import (
     VALID_CUT,
     VALID_DAY,
     day,
+    interactions,
     late,
     make_tables,
     named_pairs,
@@ -29,12 +30,14 @@ from finrec_dgl.dataset import SplitOptions, build_dataset
 from finrec_dgl.dataset.splits import iso
 from finrec_dgl.dataset.windows import (
     FEWEST_USERS,
+    hidden_windows,
     horizon,
     starts,
     validation_windows,
     window,
     windows,
 )
+from finrec_dgl.tables import Tables
 
 LENGTH = CUT - VALID_CUT
 COUNT = 5
@@ -266,3 +269,124 @@ def test_texts_about_held_out_products_are_nobody_s(tmp_path):
     writers = np.unique(told.post_user[hidden])
     assert not np.allclose(one.snapshot.user_text[writers], every.user_text[writers], atol=1e-3)
     np.testing.assert_allclose(one.snapshot.item_posts, every.item_posts, atol=1e-5)
+
+
+# ---- worlds in which pairs are hidden
+
+
+LAST = SplitOptions(kind="last-out")
+
+
+def hiding(folder, split, dated=True, **others):
+    """The data set of many events with posts, and its windows from the snapshot "train"."""
+    tables = make_tables(seed=7, users=40, events=400, dated=dated)
+    data = made(folder, tables, split, **others)
+    return data, data.snapshot("train"), hidden_windows(data, data.snapshot("train"), COUNT, 0)
+
+
+def keys_of(pairs):
+    return set(zip(pairs.user.tolist(), pairs.item.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("split", [SplitOptions(kind="random", test_share=0.3), LAST])
+def test_hidden_pairs_leave_the_world_with_what_was_written(tmp_path, split):
+    """Catches a target that is left as an edge, in counts, or in a text of its user or product."""
+    _, whole, found = hiding(tmp_path / "data", split)
+    texts = whole.texts
+    posts = list(zip(texts.post_user.tolist(), texts.post_item.tolist(), strict=True))
+    assert len(found) == COUNT
+    for one in found:
+        left, asked = keys_of(one.snapshot.pairs), keys_of(one.targets)
+        assert left < keys_of(whole.pairs)
+        assert asked <= keys_of(whole.pairs) - left
+        assert np.array_equal(np.unique(one.snapshot.pairs.user), np.unique(whole.pairs.user))
+        rows = [number for number, key in enumerate(posts) if key in left]
+        assert one.snapshot.count.sum() == len(rows)
+        told = {
+            (posts[row][0], int(texts.post_text[row]))
+            for row in range(len(posts))
+            if posts[row] not in left
+        }
+        kept = [row for row in rows if (posts[row][0], int(texts.post_text[row])) not in told]
+        plain = dataclasses.replace(
+            texts,
+            **{
+                name: getattr(texts, name)[kept] for name in ("post_user", "post_item", "post_text")
+            },
+        )
+        np.testing.assert_allclose(one.snapshot.user_text, plain.users()[0], atol=1e-6)
+        np.testing.assert_allclose(one.snapshot.item_posts, plain.posts(), atol=1e-6)
+        assert not np.allclose(one.snapshot.user_text, whole.user_text, atol=1e-3)
+        assert not np.allclose(one.snapshot.item_posts, whole.item_posts, atol=1e-3)
+
+
+def test_of_a_random_split_the_tests_share_is_hidden(tmp_path):
+    """Catches an easier question than the test's, and one question asked over and over."""
+    split = SplitOptions(kind="random", test_share=0.3)
+    data, whole, found = hiding(tmp_path / "data", split, encoder=NO_TEXT)
+    for one in found:
+        assert len(one.targets) == len(whole.pairs) - len(one.snapshot.pairs)
+        assert len(one.targets) / len(whole.pairs) == pytest.approx(0.3, abs=0.06)
+    assert len({frozenset(keys_of(one.targets)) for one in found}) == COUNT
+    again, other = (hidden_windows(data, whole, 1, seed)[0] for seed in (0, 1))
+    assert keys_of(again.targets) == keys_of(found[0].targets) != keys_of(other.targets)
+
+
+def test_where_the_split_is_last_out_histories_end_earlier(tmp_path):
+    """Catches a target that is not the last, and later products that are left in the world."""
+    _, whole, found = hiding(tmp_path / "data", LAST, encoder=NO_TEXT)
+    for number, one in enumerate(found):
+        left, asked = keys_of(one.snapshot.pairs), keys_of(one.targets)
+        for user in np.unique(whole.pairs.user).tolist():
+            rows = whole.pairs.user == user
+            items = whole.pairs.item[rows][np.argsort(whole.last[rows])].tolist()
+            back = number % max(len(items) - 1, 1)
+            place = len(items) - 1 - back if len(items) > 1 else 1
+            assert {item for u, item in left if u == user} == set(items[:place])
+            assert {item for u, item in asked if u == user} == set(items[place : place + 1])
+
+
+def test_without_times_one_product_a_user_is_hidden(tmp_path):
+    """Catches a last product that is the one of the highest number."""
+    _, whole, found = hiding(tmp_path / "data", LAST, dated=False, encoder=NO_TEXT)
+    several = np.bincount(whole.pairs.user) > 1
+    drawn = []
+    for one in found:
+        assert np.array_equal(np.bincount(one.targets.user, minlength=len(several)), several)
+        assert len(one.snapshot.pairs) == len(whole.pairs) - several.sum()
+        drawn.append(one.targets.item)
+    assert len({tuple(one) for one in drawn}) == COUNT
+
+
+def test_hidden_pairs_are_asked_for_as_the_test_asks(tmp_path):
+    """Catches targets that the test would not have: held-out products, and those nobody holds."""
+    tables = make_tables(seed=7, users=40, events=400, dated=False)
+    cold = made(tmp_path / "cold", tables, SplitOptions(kind="cold-items"), encoder=NO_TEXT)
+    for stage, split in (("train", "valid"), ("fit", "test")):
+        hidden = cold.cold(split)
+        assert hidden.any()
+        for one in hidden_windows(cold, cold.snapshot(stage), COUNT, 0):
+            assert not one.candidates[hidden].any()
+            assert not hidden[one.targets.item].any()
+    rare = [(f"u{user}", f"rare{user}") for user in range(20)]
+    common = [(f"u{user}", f"i{item % 6}") for user in range(20) for item in range(user, user + 4)]
+    split = SplitOptions(kind="random", valid_share=0.05, test_share=0.3)
+    for core in (0, 1):
+        folder = tmp_path / f"core{core}"
+        data = made(
+            folder, Tables(interactions(rare + common)), split, encoder=NO_TEXT, k_core=core
+        )
+        asked_unheld = 0
+        for one in hidden_windows(data, data.snapshot("fit"), COUNT, 0):
+            held = np.isin(np.arange(data.n_items), one.snapshot.pairs.item)
+            assert one.candidates.all() or core
+            asked_unheld += (~held[one.targets.item]).sum()
+        assert bool(asked_unheld) == (core == 0)
+
+
+def test_too_few_users_make_no_hidden_window(tmp_path):
+    """Catches a window with nothing to say."""
+    rows = [(f"u{user}", "i0") for user in range(40)] + [(f"u{user}", "i1") for user in range(9)]
+    split = SplitOptions(kind="random", valid_share=0.02, test_share=0.0)
+    data = made(tmp_path / "data", Tables(interactions(rows)), split, encoder=NO_TEXT)
+    assert hidden_windows(data, data.snapshot("fit"), COUNT, 0) == []

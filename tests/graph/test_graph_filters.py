@@ -1,6 +1,5 @@
 """Filters in closed form are what their formulas say, by loops, for matrices of any shape."""
 
-
 import numpy as np
 import pytest
 import scipy.sparse as sp

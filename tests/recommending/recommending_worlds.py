@@ -13,7 +13,14 @@ from finrec_dgl.tables import Tables
 from finrec_dgl.training import ModelScorer
 
 BASE = HybridConfig(
-    dim=8, item_bias=0.5, heads=2, layers=2, pseudo_classes=3, dropout=0.0, attention_dropout=0.0
+    relations="observed",
+    dim=8,
+    item_bias=0.5,
+    heads=2,
+    layers=2,
+    pseudo_classes=3,
+    dropout=0.0,
+    attention_dropout=0.0,
 )
 
 

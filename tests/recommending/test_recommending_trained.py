@@ -12,7 +12,7 @@ from finrec_dgl.recommending import recommend, recommend_all
 from finrec_dgl.text import EncoderSpec
 from finrec_dgl.training import TrainConfig, load_run, train
 
-CONFIG = TrainConfig(model=dataclasses.replace(BASE, text=False), epochs=2, patience=2)
+CONFIG = TrainConfig.plain(model=dataclasses.replace(BASE, text=False), epochs=2, patience=2)
 
 
 def make(folder, monkeypatch, user_ids="keep"):

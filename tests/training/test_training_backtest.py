@@ -9,6 +9,7 @@ from snapshots import without_text
 from torch.nn import functional
 
 from finrec_dgl.base.errors import DataError
+from finrec_dgl.baselines.popularity import Popularity
 from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset
 from finrec_dgl.dataset.windows import windows
 from finrec_dgl.evaluation import evaluate
@@ -33,7 +34,10 @@ CONFIG = TrainConfig(
     average=2,
 )
 PLAIN = dataclasses.replace(
-    CONFIG, model=HybridConfig(dim=8, dim_two=8, heads=2, layers=1), lr=0.01, average=0
+    CONFIG,
+    model=HybridConfig(relations="observed", dim=8, dim_two=8, heads=2, layers=1),
+    lr=0.01,
+    average=0,
 )
 NO_TEXT = EncoderSpec(name="none")
 
@@ -139,10 +143,10 @@ def test_the_listwise_loss_by_target():
     assert listwise_loss(scores, episode) == pytest.approx(float(expected))
 
 
-@pytest.mark.parametrize("end", ["valid_cut", "cut"])
-def test_no_target_of_an_episode_is_known_in_it(dataset, end):
+@pytest.mark.parametrize(("stage", "end"), [("train", "valid_cut"), ("fit", "cut")])
+def test_no_target_of_an_episode_is_known_in_it(dataset, stage, end):
     """Catches an episode that knows its answers: as pairs, in counts, popularity or text."""
-    found = episodes(dataset, getattr(dataset, end), CONFIG)
+    found = episodes(dataset, dataset.snapshot(stage), CONFIG)
     assert len(found) > 1
     events = dataset.interactions
     for one in found:
@@ -169,7 +173,7 @@ def test_every_other_episode_knows_some_products_by_text_alone(told, dataset):
             CONFIG.model, derived=dataclasses.replace(DERIVED, cold_share=0.5)
         ),
     )
-    found = episodes(told, told.cut, config)
+    found = episodes(told, told.snapshot("fit"), config)
     plain = windows(told, told.cut, config.windows, config.window_step, config.warm_up)
     for number, (one, whole) in enumerate(zip(found, plain, strict=True)):
         sold = np.bincount(one.snapshot.pairs.item, minlength=told.n_items)
@@ -185,14 +189,14 @@ def test_every_other_episode_knows_some_products_by_text_alone(told, dataset):
             assert not (one.allowed.numpy() & held).any()
     off = dataclasses.replace(config, model=dataclasses.replace(config.model, text=False))
     for data, settings in ((told, off), (dataset, config)):
-        for one, whole in zip(episodes(data, data.cut, settings), plain, strict=True):
+        for one, whole in zip(episodes(data, data.snapshot("fit"), settings), plain, strict=True):
             assert len(one.snapshot.pairs) == len(whole.snapshot.pairs)
 
 
 def test_what_is_held_out_for_validation_is_in_no_episode_before_it(cold):
     """Catches held-out products with a past in training, or as targets of it."""
     hidden = cold.cold("valid")
-    for one in episodes(cold, cold.valid_cut, CONFIG):
+    for one in episodes(cold, cold.snapshot("train"), CONFIG):
         assert not hidden[one.snapshot.pairs.item].any()
         assert not hidden[one.item.numpy()].any()
 
@@ -302,6 +306,20 @@ def test_average_is_the_mean_of_the_last_epochs_weights(run, dataset):
     assert same(states[-1], dict(last.model.state_dict()))
 
 
+def test_the_mean_over_more_epochs_than_there_are_is_over_all(dataset):
+    """Catches few epochs that are refused, or a mean divided by what was not counted."""
+    snapshot = dataset.snapshot("train")
+    ends = [
+        dict(
+            fit(
+                dataset, snapshot, dataclasses.replace(CONFIG, epochs=2, average=average)
+            ).model.state_dict()
+        )
+        for average in (2, 7)
+    ]
+    assert same(*ends)
+
+
 def test_the_seed_decides(run, dataset, tmp_path):
     """Catches randomness that does not come from the seed, and a seed that does nothing."""
     again = train(dataset, tmp_path / "again", CONFIG)
@@ -376,22 +394,75 @@ def test_pseudo_labels_are_of_the_end_of_the_time_to_learn_from(told):
     assert 0 < last < first
 
 
+# ---- where there are no earlier windows: pairs are hidden
+
+
+@pytest.fixture(scope="module", params=["random", "last-out", "too short"])
+def undated(request, tmp_path_factory):
+    """Data sets without an earlier window; the last one's warm-up is longer than its history."""
+    kind = "temporal" if request.param == "too short" else request.param
+    place = tmp_path_factory.mktemp("undated") / "data"
+    return with_vectors(bank(place, split=SplitOptions(kind=kind), graph_strength=4.0))
+
+
+HIDING = dataclasses.replace(CONFIG, warm_up=10_000.0)
+
+
+def pairs_of(users, items):
+    return set(zip(users.tolist(), items.tolist(), strict=True))
+
+
+@pytest.mark.parametrize("stage", ["train", "fit"])
+def test_no_hidden_pair_is_known_in_its_episode(undated, stage):
+    """Catches an answer among what is known, and pairs of validation or test in an episode."""
+    snapshot = undated.snapshot(stage)
+    known = pairs_of(snapshot.pairs.user, snapshot.pairs.item)
+    found = episodes(undated, snapshot, HIDING)
+    assert len(found) == HIDING.windows
+    for one in found:
+        held = pairs_of(one.snapshot.pairs.user, one.snapshot.pairs.item)
+        asked = pairs_of(one.users[one.row], one.item)
+        assert asked
+        assert asked <= known - held
+        assert held < known
+        assert one.allowed[one.row, one.item].all()
+
+
+def test_a_training_on_hidden_pairs_does_not_see_what_it_is_judged_by(undated):
+    """Catches the validation part in episodes, pseudo-labels or the start."""
+    config = dataclasses.replace(HIDING, epochs=2)
+    events = undated.interactions
+    item = events.item.copy()
+    item[events.valid] = np.random.default_rng(0).permutation(item[events.valid])
+    assert (item != events.item).sum() > 20
+    other = dataclasses.replace(undated, interactions=dataclasses.replace(events, item=item))
+    ends = [
+        dict(fit(one, one.snapshot(stage), config).model.state_dict())
+        for stage in ("train", "fit")
+        for one in (undated, other)
+    ]
+    assert same(ends[0], ends[1])
+    assert not same(ends[2], ends[3])
+
+
+def test_derived_relations_beat_popularity_on_a_random_split(tmp_path):
+    """Catches a training on hidden pairs that learns nothing of the graph."""
+    data = bank(tmp_path / "data", users=300, split=SplitOptions(kind="random"), graph_strength=6.0)
+    run = train(data, tmp_path / "run", HIDING)
+    popularity = Popularity().fit(data.snapshot("fit"))
+    found = [evaluate(one, data).metrics["ndcg@10"] for one in (run.scorer(), popularity)]
+    assert found[0] > found[1] + 0.03
+
+
 # ---- what cannot be trained
 
 
-def test_undated_data_has_no_earlier_windows(tmp_path):
-    """Catches a training on windows of nothing."""
-    data = bank(tmp_path / "data", split=SplitOptions(kind="random"))
-    for config in (CONFIG, PLAIN):
-        with pytest.raises(DataError, match="split by date, and this one is random"):
-            train(data, tmp_path / "run", config, overwrite=True)
-
-
-def test_a_history_too_short_is_refused(dataset, tmp_path):
-    """Catches a training without an episode."""
-    config = dataclasses.replace(CONFIG, warm_up=10_000.0)
-    with pytest.raises(DataError, match=r"no earlier window(.|\n)*warm-up of 10000 days"):
-        train(dataset, tmp_path / "run", config)
+@pytest.mark.parametrize("kind", ["temporal", "random"])
+def test_too_few_to_hide_anything_of_is_refused(tmp_path, kind):
+    """Catches a training without an episode, dated or not."""
+    data = bank(tmp_path / "data", users=8, split=SplitOptions(kind=kind))
+    with pytest.raises(DataError, match=r"nothing to back-test on(.|\n)*relations=observed"):
+        train(data, tmp_path / "run", HIDING)
 
 
 def test_a_bank_without_any_text(dataset):

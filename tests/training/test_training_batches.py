@@ -11,8 +11,8 @@ from finrec_dgl.graph import INTERACTED_BY, INTERACTS
 from finrec_dgl.nn import HybridConfig
 from finrec_dgl.training import Batches, TrainConfig
 
-MODEL = HybridConfig(dim=8, dim_two=8, heads=2, layers=2)
-BASE = TrainConfig(model=MODEL, batch_size=37, n_negatives=6, fanout=(3,))
+MODEL = HybridConfig(relations="observed", dim=8, dim_two=8, heads=2, layers=2)
+BASE = TrainConfig.plain(model=MODEL, batch_size=37, n_negatives=6, fanout=(3,))
 
 
 @pytest.mark.parametrize("sampler", ["full", "neighbor"])

@@ -25,9 +25,9 @@ from finrec_dgl.training.finetune import open_texts, tune_encoder
 
 pytest.importorskip("peft")
 
-MODEL = HybridConfig(dim=8, dim_two=8, heads=2, layers=1)
+MODEL = HybridConfig(relations="observed", dim=8, dim_two=8, heads=2, layers=1)
 TUNING = FinetuneConfig(method="lora", rank=2, steps=5, batch_size=8, lr=0.01)
-CONFIG = TrainConfig(model=MODEL, finetune=TUNING, epochs=1, patience=1)
+CONFIG = TrainConfig.plain(model=MODEL, finetune=TUNING, epochs=1, patience=1)
 SPLIT = SplitOptions(kind="temporal", cut="2024-03-01", valid_cut="2024-02-10")
 
 
@@ -218,7 +218,7 @@ def test_what_cannot_be_done_is_refused_before_anything_is_written(
     with pytest.raises(UsageError, match=r"needs the texts(.|\n)*--tables"):
         train(dataset, out, CONFIG)
     with pytest.raises(UsageError, match="none is asked for"):
-        train(dataset, out, TrainConfig(model=MODEL), texts=source)
+        train(dataset, out, TrainConfig.plain(model=MODEL), texts=source)
     silent = preprocess(
         place / "tables",
         tmp_path / "silent",

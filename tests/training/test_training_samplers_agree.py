@@ -18,6 +18,7 @@ from finrec_dgl.nn import (
 from finrec_dgl.training import Batches, TrainConfig, joint_loss
 
 MODEL = HybridConfig(
+    relations="observed",
     dim=8,
     dim_two=12,
     heads=2,
@@ -36,7 +37,7 @@ def test_same_batch_same_loss_and_gradients(loss, ids, negatives):
     """Catches any part of the loss that depends on which nodes happen to be in the blocks."""
     snapshot = make_snapshot(7, users=40, items=25, edges=260)
     model_config = dataclasses.replace(MODEL, ids=ids)
-    base = TrainConfig(
+    base = TrainConfig.plain(
         model=model_config,
         loss=loss,
         negatives=negatives,
