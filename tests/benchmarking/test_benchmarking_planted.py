@@ -3,9 +3,8 @@
 import functools
 
 import pytest
-from benchmarking_worlds import SILENT_WORLD, expected_random_ndcg, make_dataset, word_vectors
+from benchmarking_worlds import SILENT_WORLD, expected_random_ndcg, make_dataset
 
-from finrec_dgl.dataset import texts
 from finrec_dgl.evaluation import compare, evaluate
 from finrec_dgl.nn import DerivedConfig, HybridConfig
 from finrec_dgl.tables.generate import World, oracle
@@ -95,7 +94,11 @@ def planted(tmp_path_factory):
 def test_the_hybrid_comes_near_the_generator_s_own_optimum(planted, name, bar):
     """Catches a signal that does not reach the score, or that drowns in the others.
 
-    BARS
+    The bar is a share of the way from chance to the scores by which the customers chose, whose
+    tastes nobody sees. Bayes' rule, told all but those (themes, groups, strengths), makes of the
+    holdings of seed 3 the shares .75 of text, .70 of graph and .66 of all; what ties hold is seen,
+    so there the way can be gone to its end. The hybrid, told nothing, had over seeds 3, 4 and 5
+    .74 to .75 (text), .69 to .73 (graph), .98 to 1.02 (ties) and at least .64 (all).
     """
     assert planted.share(name) > bar
 
