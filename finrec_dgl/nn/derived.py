@@ -38,6 +38,7 @@ class Evidence:
     ``fixed`` [B, I, C]: logarithms of shares, one channel a relation between products, then trends;
     ``text`` [B, I, T]: the same of the relations through text, None without; ``peers``: features
     [B, K, F], absent bool [B, K], nodes int64 [B, K] or None (all); None without Stream One.
+    ``ties`` [B, I]: how many of the user's ties hold each product; None without ties.
     ``covariates`` [B, V]; ``free`` bool [B, I]: not held; ``held`` [B, I]: 1 / number of holdings
     where held.
     """
@@ -45,6 +46,7 @@ class Evidence:
     fixed: Tensor
     text: Tensor | None
     peers: tuple[Tensor, Tensor, Tensor | None] | None
+    ties: Tensor | None
     covariates: Tensor
     free: Tensor
     held: Tensor
@@ -60,6 +62,9 @@ class DerivedRecommender(nn.Module):
       sum over v of softmax_v(q . f_uv) kappa(age_vi), where f_uv (``PEER_FEATURES``) holds how
       alike u and v are in what they hold, in text and by ties, and kappa fades with the age of the
       interaction;
+    - ties, likewise in Stream One: how many of those u is tied to hold i, above a learned floor. A
+      channel of its own, since who is tied need not be alike: in the attention's one sum, either
+      would drown the other;
     - Stream Two, graph convolution: linear filters between products of what u holds, faded by age;
     - popularity and how it moved;
     - with ``text_channels``, what texts say of any product: ``TEXT_CHANNELS``;
@@ -82,6 +87,8 @@ class DerivedRecommender(nn.Module):
             if self.has_text and config.uses_pseudo and shape.pseudo_classes
             else None
         )
+        ties = config.social and bool(shape.tie_kinds)
+        self.tied = ties and config.graph and config.stream_one
         self.channels = self._channels()
         count = len(self.channels)
         self.weight = nn.Parameter(torch.zeros(count))
@@ -89,6 +96,8 @@ class DerivedRecommender(nn.Module):
         if self.heads:
             self.query = nn.Parameter(torch.zeros(self.heads, len(PEER_FEATURES)))
             self.floor = nn.Parameter(torch.full((self.heads,), -3.0))
+        if self.tied:
+            self.tie_floor = nn.Parameter(torch.zeros(()))
         if self.has_text:
             self.carry = nn.Parameter(torch.tensor([0.5, 0.5]))
             self.offset = nn.Parameter(torch.zeros(()))
@@ -101,7 +110,7 @@ class DerivedRecommender(nn.Module):
         }
 
     def _channels(self) -> tuple[str, ...]:
-        """Names in the order of the weights: fixed ones, then pseudo-labels, then heads."""
+        """Names in the order of the weights: fixed ones, pseudo-labels, ties, then heads."""
         derived, names = self.config.derived, []
         if self.config.graph and self.config.stream_two:
             names += [f"ease {one:g}" for one in derived.ease]
@@ -110,6 +119,7 @@ class DerivedRecommender(nn.Module):
         names += ["popularity", *(f"trend {one:g}" for one in derived.trend_half_lives)]
         names += TEXT_CHANNELS if self.has_text and derived.text_channels else ()
         names += ["pseudo"] if self.pseudo is not None else []
+        names += ["ties"] if self.tied else []
         return (*names, *(f"peers {head}" for head in range(self.heads)))
 
     @torch.no_grad()
@@ -143,6 +153,7 @@ class DerivedRecommender(nn.Module):
             torch.stack(parts, dim=-1),
             torch.stack(told, dim=-1) if told else None,
             world.peers(rows, text=self.has_text, ties=self.config.social) if self.heads else None,
+            torch.from_numpy(world.tied(rows)) if self.tied else None,
             torch.from_numpy(world.covariates(rows)),
             free,
             held / held.sum(1, keepdim=True).clamp(min=1),
@@ -154,6 +165,8 @@ class DerivedRecommender(nn.Module):
         learned: list[Tensor] = []
         if self.pseudo is not None:
             learned.append(self._pseudo_channel(world, evidence))
+        if evidence.ties is not None:
+            learned.append(self._tie_channel(evidence.ties, evidence.free))
         if evidence.peers is not None:
             learned += self._peer_channels(world, evidence)
         fixed = evidence.fixed.shape[-1]
@@ -200,6 +213,10 @@ class DerivedRecommender(nn.Module):
         if self.pseudo is None:
             return {}
         return {"item": self.pseudo(world.item_text), "user": self.pseudo(world.user_text)}
+
+    def _tie_channel(self, message: Tensor, free: Tensor) -> Tensor:
+        """log_share above its floor [B, I]: 0 where nobody tied to the user holds the product."""
+        return log_share(message, free, self.tie_floor.exp()) - self.tie_floor
 
     def _peer_channels(self, world: World, evidence: Evidence) -> list[Tensor]:
         """[B, I] a head: attention over peers, then their messages."""

@@ -253,6 +253,11 @@ class World:
             found.append(sparse_tensor(self.held, weight).t().coalesce())
         return found
 
+    def tied(self, rows: Receivers) -> np.ndarray:
+        """float32 [B, I]: how many of those a user is tied to hold each product."""
+        found: np.ndarray = (rows.ties @ self.held).toarray()
+        return found
+
     @cached_property
     def _similar(self) -> tuple[Any, Any, np.ndarray]:
         """Unit rows of users: products weighted by idf, products, and spectral vectors [U, r]."""

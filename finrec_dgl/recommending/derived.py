@@ -17,7 +17,7 @@ def derived_evidence(scorer: DerivedScorer, user: int) -> list[Evidence]:
     """What the model reads of ``user``, as ``reasons.evidence_of`` does for observed relations."""
     model, snapshot = scorer.model, scorer.snapshot
     found = [Evidence("held", item=int(item)) for item in holdings(snapshot, user)]
-    if model.heads and model.config.social:
+    if model.tied:
         kinds = snapshot.ties
         found += [Evidence("ties", tie=kind) for kind in kinds if len(tied(snapshot, kind, user))]
     if model.has_text and snapshot.user_text[user].any():

@@ -44,16 +44,19 @@ DERIVED = TrainConfig(
 
 SILENT_WORLD = {f"{signal}_strength": 0.0 for signal in ("text", "graph", "tie", "popularity")}
 
+CUTOFF = 10
+WIDTH = 384
+
 
 def word_vectors(given, spec, *, cache=None, progress=None):
     """In place of a language model: a word is a random direction, a text the sum of its words."""
-    vectors = np.zeros((len(given), 96), np.float32)
+    vectors = np.zeros((len(given), WIDTH), np.float32)
     directions = {}
     for row, text in enumerate(given):
         for word in set(text.lower().split()):
             seed = zlib.crc32(word.encode())
             if seed not in directions:
-                directions[seed] = np.random.default_rng(seed).normal(size=96)
+                directions[seed] = np.random.default_rng(seed).normal(size=WIDTH)
             vectors[row] += directions[seed]
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
     return Encoded(vectors, len(given), 0, 0.0, {"model": "words"})
@@ -77,3 +80,26 @@ def without_dates(world):
         for name in ("interactions", "items", "users", "ties")
     }
     return replace(tables, **parts)
+
+
+def expected_random_ndcg(dataset, among=True):
+    """float64 [n]: the expected NDCG@10 of a ranking in random order, for each user of test.
+
+    ``among`` bool [I]: candidates and targets are of these items alone.
+
+    Each place of the ranking holds a target with probability reachable / ranked, so
+    E[DCG@10] = reachable / ranked * sum over j = 1 .. min(10, ranked) of 1 / log2(1 + j).
+    """
+    targets, held = dataset.targets("test"), dataset.snapshot("fit").pairs
+    candidates = dataset.candidates("test") & among
+    asked = np.broadcast_to(among, candidates.shape)[targets.item]
+    discounts = np.cumsum(1 / np.log2(1 + np.arange(1, CUTOFF + 1)))
+    expected = []
+    for user in np.unique(targets.user[asked]):
+        rankable = candidates.copy()
+        rankable[held.item[held.user == user]] = False
+        mine = targets.item[asked & (targets.user == user)]
+        ranked = int(rankable.sum())
+        dcg = rankable[mine].sum() / ranked * discounts[min(CUTOFF, ranked) - 1]
+        expected.append(dcg / discounts[min(CUTOFF, len(mine)) - 1])
+    return np.array(expected)

@@ -4,7 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarking_worlds import SILENT_WORLD, SMALL, make_dataset, without_dates, word_vectors
+from benchmarking_worlds import (
+    SILENT_WORLD,
+    SMALL,
+    expected_random_ndcg,
+    make_dataset,
+    without_dates,
+    word_vectors,
+)
 
 from finrec_dgl.benchmarking import compare_models
 from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset, texts
@@ -16,7 +23,6 @@ from finrec_dgl.training.learner import fit
 
 SIZE = {"users": 500, "items": 60, "interactions_per_user": 10.0, "cold_share": 0.0}
 WORLD = {**SILENT_WORLD, **SIZE, "ties_per_user": 2.0, "seed": 3}
-CUTOFF = 10
 DERIVED = TrainConfig(
     model=HybridConfig(relations="derived", pseudo_classes=12, derived=DerivedConfig(rank=16)),
     loss="backtest",
@@ -26,29 +32,6 @@ DERIVED = TrainConfig(
     average=4,
 )
 FORMS = {"observed": SMALL, "derived": DERIVED}
-
-
-def expected_random_ndcg(dataset, among=True):
-    """float64 [n]: the expected NDCG@10 of a ranking in random order, for each user of test.
-
-    ``among`` bool [I]: candidates and targets are of these items alone.
-
-    Each place of the ranking holds a target with probability reachable / ranked, so
-    E[DCG@10] = reachable / ranked * sum over j = 1 .. min(10, ranked) of 1 / log2(1 + j).
-    """
-    targets, held = dataset.targets("test"), dataset.snapshot("fit").pairs
-    candidates = dataset.candidates("test") & among
-    asked = np.broadcast_to(among, candidates.shape)[targets.item]
-    discounts = np.cumsum(1 / np.log2(1 + np.arange(1, CUTOFF + 1)))
-    expected = []
-    for user in np.unique(targets.user[asked]):
-        rankable = candidates.copy()
-        rankable[held.item[held.user == user]] = False
-        mine = targets.item[asked & (targets.user == user)]
-        ranked = int(rankable.sum())
-        dcg = rankable[mine].sum() / ranked * discounts[min(CUTOFF, ranked) - 1]
-        expected.append(dcg / discounts[min(CUTOFF, len(mine)) - 1])
-    return np.array(expected)
 
 
 @pytest.mark.parametrize("form", FORMS)
