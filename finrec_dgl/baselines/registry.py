@@ -82,7 +82,7 @@ BASELINES: Mapping[str, Baseline] = {
             {"l2": (0.01, 0.03, 0.1), "rate": (0.005, 0.01, 0.02), "epochs": (50, 100, 200)},
             seeded=True,
         ),
-        Baseline("lightgcn", LightGCN, {"epochs": (10, 20, 40, 80)}, seeded=True),
+        Baseline("lightgcn", LightGCN, {"epochs": (5, 10, 20, 40, 80)}, seeded=True),
         Baseline("text", TextOnly, {}),
         Baseline("content", Content, {"neighbours": (1, 5, 20, None), "posts": (False, True)}),
     )
