@@ -47,7 +47,7 @@ class DerivedConfig:
     trend_prior: float = 300.0
     text_channels: bool = False
     text_holders: float = 0.0
-    text_sharpness: float = 14.0
+    text_sharpness: float = 25.0
     text_penalty: float = 1.0
     text_categories: float = 1.0
     cold_share: float = 0.2

@@ -235,7 +235,7 @@ class World:
 
         The first [I, I]: column i holds the weights softmax_j(sharpness * cosine(i, j)) over held
         products j other than i. The second: which products are held and have a text, and the
-        smoother [I, I] of a ridge regression on the text vectors fitted to them; a product's own
+        smoother [I, I] of a ridge regression on the descriptions fitted to them; a product's own
         score has no part in its fitted one (leave-one-out).
         """
         text = self.description
