@@ -35,6 +35,7 @@ class DerivedConfig:
                            of what nobody holds
     ``text_sharpness``     of the similarity of texts: exp(sharpness * cosine)
     ``text_penalty``       of the ridge regression from products' text to scores
+    ``text_categories``    weight of a product's categories beside its texts; 0: texts alone
     ``cold_share``         share of products that half of the training's worlds know by text only
     """
 
@@ -49,8 +50,9 @@ class DerivedConfig:
     trend_prior: float = 300.0
     text_channels: bool = False
     text_holders: float = 0.0
-    text_sharpness: float = 14.0
+    text_sharpness: float = 25.0
     text_penalty: float = 1.0
+    text_categories: float = 1.0
     cold_share: float = 0.2
 
     def __post_init__(self) -> None:
@@ -66,7 +68,8 @@ class DerivedConfig:
                 problems.append(f"{name} is {list(getattr(self, name))}, expected each once")
         if list(self.trend_half_lives) != sorted(self.trend_half_lives, reverse=True):
             problems.append(f"trend_half_lives is {list(self.trend_half_lives)}, expected falling")
-        for name in ("peers", "rank", "trend_prior", "short_half_life", "text_holders"):
+        counted = ("peers", "rank", "trend_prior", "short_half_life")
+        for name in (*counted, "text_holders", "text_categories"):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
         for name in ("text_sharpness", "text_penalty"):

@@ -101,6 +101,14 @@ def _some(rows: np.ndarray, limit: int, rng: np.random.Generator) -> np.ndarray:
     return rows[np.sort(rng.choice(len(rows), limit, replace=False))]
 
 
+def one_hot(codes: np.ndarray) -> np.ndarray:
+    """float32 [n, largest code + 1]: a row's code as a one, none where it is -1, unknown."""
+    rows = np.zeros((len(codes), int(codes.max(initial=-1)) + 1), np.float32)
+    known = codes >= 0
+    rows[known, codes[known]] = 1.0
+    return rows
+
+
 def _columns(config: HybridConfig, snapshot: Snapshot) -> PseudoTargets:
     columns = config.pseudo_columns or tuple(snapshot.item_categories)
     unknown = [column for column in columns if column not in snapshot.item_categories]
@@ -110,16 +118,9 @@ def _columns(config: HybridConfig, snapshot: Snapshot) -> PseudoTargets:
             expected=f"some of {sorted(snapshot.item_categories)}",
             where="model.pseudo_columns",
         )
-    parts, names = [], []
-    for column in columns:
-        codes = snapshot.item_categories[column]
-        width = int(codes.max(initial=-1)) + 1
-        one_hot = np.zeros((snapshot.n_items, width), dtype=np.float32)
-        given = codes >= 0
-        one_hot[given, codes[given]] = 1.0
-        parts.append(one_hot)
-        names += [f"{column} {code}" for code in range(width)]
-    item = np.concatenate(parts, axis=1)
+    parts = {column: one_hot(snapshot.item_categories[column]) for column in columns}
+    names = [f"{column} {code}" for column, part in parts.items() for code in range(part.shape[1])]
+    item = np.concatenate(list(parts.values()), axis=1)
     held = snapshot.matrix()
     count = np.asarray(held.sum(axis=1)).reshape(-1)
     user = np.asarray(held @ item) / np.maximum(count, 1)[:, None]

@@ -29,6 +29,7 @@ from finrec_dgl.graph.filters import (
     unit_rows,
 )
 from finrec_dgl.nn.config import DerivedConfig
+from finrec_dgl.nn.targets import one_hot
 
 PEER_FEATURES = (
     *("log idf cosine", "log cosine", "text", "tie", "spectral"),
@@ -172,12 +173,21 @@ class World:
 
     @cached_property
     def description(self) -> np.ndarray:
-        """float32 [I, 2d]: a product's profile beside what was posted about it, length 1 or 0."""
-        return _unit(np.concatenate(self._item_texts, axis=1))
+        """float32 [I, 2d + classes]: profile, posts and categories of a product, length 1 or 0.
+
+        d_i ~ [e_i || p_i || c k_i]: the text vector, the one of what was posted about i, and the
+        categories one-hot, together at length 1 and weighted by c = ``text_categories``. An
+        encoder blurs a category that a text names; as a column of its own it stays sharp.
+        """
+        known = [one_hot(codes) for codes in self.snapshot.item_categories.values()]
+        none = np.zeros((self.n_items, 0), np.float32)
+        categories = _unit(np.concatenate([none, *known], axis=1))
+        weighted = np.float32(self.config.text_categories) * categories
+        return _unit(np.concatenate([*self._item_texts, weighted], axis=1))
 
     @cached_property
     def described(self) -> Tensor:
-        """bool [I]: products with a text."""
+        """bool [I]: products with a text or a category."""
         return torch.from_numpy(_there(self.description))
 
     def told(self, rows: Receivers) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -225,7 +235,7 @@ class World:
 
         The first [I, I]: column i holds the weights softmax_j(sharpness * cosine(i, j)) over held
         products j other than i. The second: which products are held and have a text, and the
-        smoother [I, I] of a ridge regression on the text vectors fitted to them; a product's own
+        smoother [I, I] of a ridge regression on the descriptions fitted to them; a product's own
         score has no part in its fitted one (leave-one-out).
         """
         text = self.description

@@ -348,6 +348,7 @@ def test_worlds_of_any_size(users, items, share, dim, peers, seed):
         pairs=Pairs(user, item),
         count=np.ones(len(user), np.float32),
         last=rng.integers(0, 300 * DAY, len(user)),
+        item_categories={"kind": rng.integers(-1, 2, items).astype(np.int32)},
         texts=FixedTexts(*texts),
     )
     derived = replace(DERIVED, peers=peers)
@@ -396,6 +397,7 @@ def test_names_of_nodes_do_not_matter(switch):
         pairs=Pairs(who[order], what[order]),
         last=snapshot.last[order],
         ties={name: (user[a], user[b]) for name, (a, b) in snapshot.ties.items()},
+        item_categories={name: one[forth] for name, one in snapshot.item_categories.items()},
         texts=FixedTexts(
             snapshot.user_text[back], snapshot.item_text[forth], snapshot.item_posts[forth]
         ),

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from snapshots import DAY, make_dated_snapshot, with_pairs, without_text
 
+from finrec_dgl.dataset.snapshot import without_nodes
 from finrec_dgl.graph.filters import cosine_filter, ease_filter, normalised
 from finrec_dgl.nn import DerivedConfig, Receivers, World
 from finrec_dgl.nn.world import COVARIATES, PEER_FEATURES, free_items, log_share
@@ -309,11 +310,52 @@ def test_an_altered_row_is_read_as_it_stands():
 # ---- text
 
 
+@pytest.mark.parametrize("weight", [0.0, 0.7])
+def test_descriptions_by_product(weight):
+    """Catches categories of another weight or product, and ones where a category is unknown."""
+    snapshot = make_dated_snapshot(3)
+    kinds = np.array([-1, 0, 2] * 7)[: snapshot.n_items].astype(np.int32)
+    places = np.array([1, -1, -1, 0] * 5).astype(np.int32)
+    snapshot = replace(snapshot, item_categories={"kind": kinds, "place": places})
+    found = World(snapshot, replace(CONFIG, text_categories=weight)).description
+    for item in range(snapshot.n_items):
+        told = [float(kinds[item] == code) for code in range(3)]
+        told += [float(places[item] == code) for code in range(2)]
+        known = max(math.sqrt(sum(told)), 1e-9)
+        row = [*snapshot.item_text[item], *snapshot.item_posts[item]]
+        row = np.array([*row, *(weight * one / known for one in told)], np.float64)
+        length = max(np.linalg.norm(row), 1e-9)
+        np.testing.assert_allclose(found[item], row / length, atol=1e-6)
+
+
+def test_a_product_with_a_category_alone_is_described():
+    """Catches a new product without a text whose category has no say."""
+    snapshot = without_text(make_dated_snapshot(4), dim=8)
+    known = snapshot.item_categories["kind"] >= 0
+    assert 0 < known.sum() < snapshot.n_items
+    world = World(snapshot, CONFIG)
+    assert np.array_equal(world.described.numpy(), known)
+    assert not World(snapshot, replace(CONFIG, text_categories=0.0)).described.any()
+
+
+def test_what_is_known_of_a_hidden_product_does_not_hang_on_its_past():
+    """Catches a hidden product's holders in its description, or in what is carried over to it."""
+    snapshot = make_dated_snapshot(5)
+    hidden = np.arange(snapshot.n_items) < 4
+    other = with_pairs(snapshot, ~np.isin(snapshot.pairs.item, [0, 1]))
+    worlds = [World(without_nodes(one, "item", hidden), CONFIG) for one in (snapshot, other)]
+    one, another = worlds
+    assert np.array_equal(one.description, another.description)
+    assert torch.equal(one.text_maps[0], another.text_maps[0])
+    assert torch.equal(one.text_maps[1][1], another.text_maps[1][1])
+    assert not one.text_maps[1][1][hidden].any()
+
+
 def test_told_by_pair():
     """Catches texts of a product that is its own neighbour, and similarity where there is none."""
     world = make_world(9)
     snapshot, sharp = world.snapshot, CONFIG.text_sharpness
-    both = np.concatenate([snapshot.item_text, snapshot.item_posts], axis=1)
+    both = world.description
     held = edges(snapshot)
     found = world.told(everyone(world))
     for user in (0, 4, NOBODY):
