@@ -105,6 +105,11 @@ class World:
             self.ties[users],
         )
 
+    def forget_filters(self) -> None:
+        """Drop the dense filters between products, [I, I] each; asked for, they are made anew."""
+        for name in ("ease", "cosine", "_near"):
+            self.__dict__.pop(name, None)
+
     # ---- relations between products
 
     @cached_property

@@ -174,6 +174,7 @@ class _Derived:
         self.model = model
         self.world = World(episode.snapshot, model.config.derived)
         self.evidence: Evidence = model.evidence(self.world, self.world.receivers(episode.users))
+        self.world.forget_filters()  # there is a world an episode, and all are kept
 
     def scores(self) -> Tensor:
         return self.model(self.world, self.evidence)

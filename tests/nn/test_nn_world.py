@@ -133,6 +133,18 @@ def test_covariates_by_user():
 # ---- relations between products
 
 
+def test_forgotten_filters_are_made_anew():
+    """Catches a filter that stays in memory, and one that is lost for good."""
+    world = make_world(3)
+    rows = everyone(world)
+    before = world.filtered(rows)
+    world.forget_filters()
+    large = {name for name, value in vars(world).items() if isinstance(value, np.ndarray | dict)}
+    assert not large & {"ease", "cosine", "_near"}
+    for one, other in zip(before, world.filtered(rows), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_filtered_are_messages_of_what_is_held():
     """Catches a filter on the wrong side, ages that are not read, and a wrong order."""
     world = make_world(3)
