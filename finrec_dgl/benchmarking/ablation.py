@@ -38,6 +38,7 @@ TIMELESS: Mapping[str, Any] = {
     "model.derived.short_half_life": 0.0,
     "model.derived.holding_half_lives": (0.0,),
     "model.derived.trend_half_lives": (),
+    "model.derived.steady_half_life": 0.0,
 }
 """Nothing fades and nothing trends; beside it the half-life of every head is 0."""
 

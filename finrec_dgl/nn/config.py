@@ -30,6 +30,8 @@ class DerivedConfig:
     ``rank``               of the low-pass spectral filter; 0: none
     ``trend_half_lives``   falling: each adds how popularity grew from the one before to this one
     ``trend_prior``        pseudo-counts that hold a trend back
+    ``steady_half_life``   of the purchases in a product's steadiness: whether they came over many
+                           days or at once, as of an offer that closed; 0: that is not looked at
     ``text_channels``      whether what texts say counts for products that somebody holds too
     ``text_holders``       k of the share of text in a product's score, k / (k + holders); 0: only
                            of what nobody holds
@@ -48,6 +50,7 @@ class DerivedConfig:
     rank: int = 32
     trend_half_lives: tuple[float, ...] = (365.0, 90.0, 30.0, 15.0)
     trend_prior: float = 300.0
+    steady_half_life: float = 365.0
     text_channels: bool = False
     text_holders: float = 0.0
     text_sharpness: float = 25.0
@@ -68,7 +71,7 @@ class DerivedConfig:
                 problems.append(f"{name} is {list(getattr(self, name))}, expected each once")
         if list(self.trend_half_lives) != sorted(self.trend_half_lives, reverse=True):
             problems.append(f"trend_half_lives is {list(self.trend_half_lives)}, expected falling")
-        counted = ("peers", "rank", "trend_prior", "short_half_life")
+        counted = ("peers", "rank", "trend_prior", "steady_half_life", "short_half_life")
         for name in (*counted, "text_holders", "text_categories"):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")

@@ -117,6 +117,7 @@ class DerivedRecommender(nn.Module):
             names += [f"cosine {one:g}" for one in derived.holding_half_lives]
             names += ["spectral"] if derived.rank else []
         names += ["popularity", *(f"trend {one:g}" for one in derived.trend_half_lives)]
+        names += ["steady"] if derived.steady_half_life else []
         names += TEXT_CHANNELS if self.has_text and derived.text_channels else ()
         names += ["pseudo"] if self.pseudo is not None else []
         names += ["ties"] if self.tied else []

@@ -138,7 +138,8 @@ class World:
         """name -> float32 [I]: log popularity, and how it grew from each half-life to the next.
 
         p_h(i) = sum of 2^(-age / h), shrunk towards the longer half-life's share by
-        ``trend_prior`` pseudo-counts; the trend is log p_h - log p_(next longer).
+        ``trend_prior`` pseudo-counts; the trend is log p_h - log p_(next longer). Last, ``steady``:
+        whether purchases came over many days or at once, as those of an offer that closed do.
         """
         item = self.held.indices
         total = max(float(self.sold.sum()), 1.0)
@@ -150,7 +151,33 @@ class World:
             shrunk = (recent + prior * share) / max(recent.sum() + prior, 1e-9)
             found[f"trend {half_life:g}"] = np.log((shrunk + 1e-6) / (share + 1e-6))
             share = shrunk
+        if self.config.steady_half_life:
+            found["steady"] = self._steadiness()
         return {name: values.astype(np.float32) for name, values in found.items()}
+
+    def _steadiness(self) -> np.ndarray:
+        """float [I]: log q - log p, 0 throughout without dates.
+
+        With n_id purchases of i on day d, h = ``steady_half_life`` and each as a share of its sum
+        over products, p_i = sum over d of n_id 2^(-age_d / h), and q_i the same of log(1 + n_id);
+        both are shrunk towards the share of all time by ``trend_prior`` pseudo-counts.
+        """
+        if self.snapshot.last is None:
+            return np.zeros(self.n_items)
+        day = np.floor(self.age).astype(np.int64)
+        pairs = np.stack([self.held.indices.astype(np.int64), day])
+        (item, day), count = np.unique(pairs, axis=1, return_counts=True)
+        fade = time_kernel(day.astype(np.float32), self.config.steady_half_life)
+        total, prior = max(float(np.sum(fade * count)), 1e-9), self.config.trend_prior
+        share = self.sold / max(float(self.sold.sum()), 1.0)
+        logs = []
+        for size in (count, np.log1p(count)):
+            weight = fade * size
+            weight = weight * (total / max(float(weight.sum()), 1e-9))
+            recent = np.bincount(item, weight, self.n_items)
+            logs.append(np.log((recent + prior * share) / (total + prior) + 1e-6))
+        found: np.ndarray = logs[1] - logs[0]
+        return found
 
     def filtered(self, rows: Receivers) -> list[np.ndarray]:
         """Messages of what users hold over each relation between products, float32 [B, I] each.

@@ -194,6 +194,28 @@ def test_trends_by_product():
     )
 
 
+def test_steadiness_tells_one_day_from_many():
+    """Catches days that are not told apart, a wrong share, and what is missing without dates."""
+    config = replace(CONFIG, steady_half_life=40.0, trend_prior=2.0)
+    dated = make_dated_snapshot(5)
+    world = World(replace(dated, last=dated.last // (30 * DAY) * (30 * DAY)), config)
+    per_day = {}
+    for items in edges(world.snapshot).values():
+        for item, age in items.items():
+            key = (item, math.floor(age))
+            per_day[key] = per_day.get(key, 0) + 1
+    sums = np.zeros((2, world.n_items))
+    for (item, day), count in per_day.items():
+        sums[:, item] += 2 ** (-day / 40) * np.array([count, math.log1p(count)])
+    total, share = sums[0].sum(), world.sold / world.sold.sum()
+    p, q = ((one * total / one.sum() + 2 * share) / (total + 2) + 1e-6 for one in sums)
+    found = world.trends["steady"]
+    np.testing.assert_allclose(found, np.log(q / p), atol=1e-5)
+    assert found.std() > 0.01
+    undated = World(replace(world.snapshot, last=None), config)
+    assert not undated.trends["steady"].any()
+
+
 # ---- relations between users
 
 
