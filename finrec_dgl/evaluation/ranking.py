@@ -101,7 +101,7 @@ def rank_among(
     users, owner = np.unique(targets.user, return_inverse=True)
     ranks = np.full((len(candidates), len(owner)), UNRANKED, dtype=np.int64)
     order = tie_order(n_items)
-    columns = order[candidates.any(axis=0)[order]]
+    columns = order[candidates[:, order].any(axis=0)]
     inside = candidates[:, columns]
     column_of = np.full(n_items, -1, dtype=np.int64)
     column_of[columns] = np.arange(len(columns))
@@ -162,7 +162,7 @@ def _ranks_in_row(row: np.ndarray, targets: np.ndarray) -> list[int]:
         if target < 0 or row[target] == -np.inf:
             ranks.append(UNRANKED)
             continue
-        # columns are in tie order: an equal score goes before the target only where it comes earlier
+        # columns are in tie order: an equal score goes first only where it comes earlier
         before = np.count_nonzero(row[:target] >= row[target])
         after = np.count_nonzero(row[target + 1 :] > row[target])
         ranks.append(1 + int(before) + int(after))
