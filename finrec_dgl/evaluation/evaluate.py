@@ -100,8 +100,9 @@ def evaluate(
     """Rank every candidate for every user that has a target in ``split``, and measure.
 
     Full ranking, never sampled: the candidates of the split less the pairs that the user holds in
-    the snapshot the scorer may know ("train" for "valid", "fit" for "test"), ties broken by item
-    index. ``k``: cutoffs of hit, precision, recall and ndcg; mrr is over the whole ranking.
+    the snapshot the scorer may know ("train" for "valid", "fit" for "test"), ties broken by
+    ``ranking.tie_order``. ``k``: cutoffs of hit, precision, recall and ndcg; mrr is over the whole
+    ranking.
     ``group``: ``warm`` or ``cold`` of a dataset that holds nodes out (``Dataset.cold``): candidates
     and targets are then the items of the group alone, or, where users are held out, users are.
     ``batch``: users a call to the scorer; None: as many as fit ``ranking.MEMORY``.

@@ -57,9 +57,10 @@ def rank_targets(
     """Rank the ``targets`` of every user among all ``candidates`` less what the user holds.
 
     ``candidates`` is bool [n_items]; ``held`` are the pairs the scorer was fitted on. The rank of a
-    target is 1 + the number of ranked items with a greater score + those of equal score and lower
-    item index, counted, not sorted, so it is exact for any rank. A target outside the ranking
-    (no candidate, or already held) is UNRANKED: it counts as relevant and is never found.
+    target is 1 + the number of ranked items with a greater score + those of equal score that come
+    before it in ``tie_order``, counted, not sorted, so it is exact for any rank. A target outside
+    the ranking (no candidate, or already held) is UNRANKED: it counts as relevant and is never
+    found.
 
     Users go to the scorer in ascending order, ``batch`` at a time; None: as many as keep the
     scores of one chunk and their copy within ``memory`` bytes (at least one user).
@@ -99,7 +100,8 @@ def rank_among(
 
     users, owner = np.unique(targets.user, return_inverse=True)
     ranks = np.full((len(candidates), len(owner)), UNRANKED, dtype=np.int64)
-    columns = np.flatnonzero(candidates.any(axis=0))
+    order = tie_order(n_items)
+    columns = order[candidates[:, order].any(axis=0)]
     inside = candidates[:, columns]
     column_of = np.full(n_items, -1, dtype=np.int64)
     column_of[columns] = np.arange(len(columns))
@@ -121,10 +123,19 @@ def rank_among(
     return [Ranking(users.astype(np.int32), owner.astype(np.int64), one) for one in ranks]
 
 
+def tie_order(n_items: int) -> np.ndarray:
+    """int64 [n_items]: the items in the order in which equal scores rank, best first.
+
+    Drawn once for a number of items, the same for all scorers and users. The order of ids would be
+    no neutral one: ids may be dates of launch, or names that go by kind.
+    """
+    return np.random.default_rng(0).permutation(n_items)
+
+
 def _candidate_scores(
     scorer: Scorer, users: np.ndarray, columns: np.ndarray, n_items: int
 ) -> np.ndarray:
-    """The scores at the candidates only, a copy of our own; [B, len(columns)]."""
+    """The scores at the candidates ``columns`` only, a copy of our own; [B, len(columns)]."""
     name = getattr(scorer, "name", type(scorer).__name__)
     scores = np.asarray(scorer.score(users))
     if scores.shape != (len(users), n_items) or scores.dtype.kind != "f":
@@ -151,7 +162,7 @@ def _ranks_in_row(row: np.ndarray, targets: np.ndarray) -> list[int]:
         if target < 0 or row[target] == -np.inf:
             ranks.append(UNRANKED)
             continue
-        # an equal score goes before the target only where its item index is lower
+        # columns are in tie order: an equal score goes first only where it comes earlier
         before = np.count_nonzero(row[:target] >= row[target])
         after = np.count_nonzero(row[target + 1 :] > row[target])
         ranks.append(1 + int(before) + int(after))

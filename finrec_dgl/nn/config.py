@@ -38,7 +38,7 @@ class DerivedConfig:
     ``text_sharpness``     of the similarity of texts: exp(sharpness * cosine)
     ``text_penalty``       of the ridge regression from products' text to scores
     ``text_categories``    weight of a product's categories beside its texts; 0: texts alone
-    ``cold_share``         share of products that half of the training's worlds know by text only
+    ``cold_share``         share of products that each of the training's worlds knows by text only
     """
 
     peer_half_lives: tuple[float, ...] = (30.0, 90.0)

@@ -83,16 +83,16 @@ def past_tasks(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> lis
 def episodes(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> list[Episode]:
     """The episodes that what is known in ``snapshot`` makes: see ``past_tasks``.
 
-    With derived relations every other one knows a share of the products (``cold_share``) by their
-    text only, so that the model learns what to make of new ones. Raises DataError where there is
-    not one with enough to predict.
+    With derived relations each knows a share of the products (``cold_share``) by their text only,
+    another draw in each, so that the model learns where new ones stand among the others. Raises
+    DataError where there is not one with enough to predict.
     """
     found = []
     share = config.model.derived.cold_share if config.model.relations == "derived" else 0.0
     text = config.model.text and dataset.vectors.shape[1] > 0
     for number, one in enumerate(past_tasks(dataset, snapshot, config)):
         world = one.snapshot
-        if share and text and number % 2:
+        if share and text:
             rng = np.random.default_rng((config.seed, number))
             world = without_nodes(world, "item", rng.random(world.n_items) < share)
         found.append(episode_of(one, world, config.window_users, config.seed + number))

@@ -8,6 +8,7 @@ import numpy as np
 
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.dataset.snapshot import Pairs
+from finrec_dgl.evaluation.ranking import tie_order
 
 
 def pairs_of(mask: np.ndarray) -> Pairs:
@@ -66,6 +67,6 @@ class FakeDataset:
 
 
 def brute_order(scores: np.ndarray, allowed: np.ndarray) -> list[int]:
-    """The items of one user from best to worst, equal scores by item index."""
-    items = [item for item in range(len(scores)) if allowed[item]]
-    return sorted(items, key=lambda item: (-float(scores[item]), item))
+    """The items of one user from best to worst, equal scores in tie order."""
+    items = [item for item in tie_order(len(scores)).tolist() if allowed[item]]
+    return sorted(items, key=lambda item: -float(scores[item]))

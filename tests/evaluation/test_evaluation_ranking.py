@@ -11,7 +11,7 @@ from evaluation_worlds import TableScorer, brute_order, pairs_of
 from finrec_dgl.base.errors import DataError, TrainingError, UsageError
 from finrec_dgl.dataset.snapshot import Pairs
 from finrec_dgl.evaluation.metrics import UNRANKED
-from finrec_dgl.evaluation.ranking import rank_targets
+from finrec_dgl.evaluation.ranking import rank_targets, tie_order
 
 
 def random_world(rng, n_users=12, n_items=30, levels=5):
@@ -25,7 +25,7 @@ def random_world(rng, n_users=12, n_items=30, levels=5):
 @pytest.mark.parametrize("levels", [1, 3, 1_000_000])
 @pytest.mark.parametrize("batch", [None, 1, 5])
 def test_equals_sorting_whole_rows(levels, batch):
-    """Ranks with many, few and no ties; would catch ties broken otherwise than by item index,
+    """Ranks with many, few and no ties; would catch ties broken otherwise than in tie order,
     held or non-candidate items ranked, and targets mixed up between chunks."""
     rng = np.random.default_rng(levels)
     for _ in range(30):
@@ -39,8 +39,9 @@ def test_equals_sorting_whole_rows(levels, batch):
             assert rank == (order.index(item) + 1 if item in order else UNRANKED)
 
 
-def test_equal_scores_rank_by_item_index():
-    """All scores equal: the rank is the index among what is left."""
+def test_equal_scores_rank_in_an_order_that_knows_nothing_of_ids():
+    """All scores equal: the rank is the place in the tie order among what is left. Catches ties
+    that go by item index, which favour whatever ids are sorted by, and an order that moves."""
     held = np.zeros((1, 5), bool)
     held[0, 1] = True
     targets = np.zeros((1, 5), bool)
@@ -51,7 +52,22 @@ def test_equal_scores_rank_by_item_index():
         pairs_of(held),
         np.ones(5, bool),
     )
-    assert ranking.ranks.tolist() == [1, 2, 4]
+    left = [item for item in tie_order(5).tolist() if item != 1]
+    assert ranking.ranks.tolist() == [left.index(item) + 1 for item in (0, 2, 4)]
+    for size in (0, 1, 5, 1000):
+        assert np.array_equal(np.sort(tie_order(size)), np.arange(size))
+        assert np.array_equal(tie_order(size), tie_order(size))
+    assert abs(np.corrcoef(tie_order(1000), np.arange(1000))[0, 1]) < 0.1
+
+
+def test_without_ties_the_tie_order_has_no_say():
+    """Catches a tie order that outranks a higher score."""
+    scores = np.arange(7, dtype=np.float32)[None]
+    everything, nothing = np.ones((1, 7), bool), np.zeros((1, 7), bool)
+    ranking = rank_targets(
+        TableScorer(scores), pairs_of(everything), pairs_of(nothing), np.ones(7, bool)
+    )
+    assert ranking.ranks.tolist() == [7, 6, 5, 4, 3, 2, 1]
 
 
 def test_targets_out_of_reach_are_unranked_and_counted():
