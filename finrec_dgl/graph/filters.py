@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from inspect import signature
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 import scipy.sparse as sp
 import scipy.sparse.linalg
 import torch
@@ -12,6 +14,7 @@ import torch
 from finrec_dgl.base.errors import DataError
 
 DAY = 86_400
+_DENSE = 2_000  # rows of a matrix whose eigenvectors take seconds all at once
 _MOST_ITEMS = 20_000  # a matrix of 3 GB in float64, of which two are held at a time
 
 
@@ -60,6 +63,31 @@ def cosine_filter(held: Any, alpha: float = 0.5, shrink: float = 10.0) -> np.nda
     return together
 
 
+def _leading(matrix: Any, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """U, S and V^T of the ``rank`` leading ones, from the eigenvectors of the smaller Gram matrix.
+
+    The same each time: an iteration restarts from vectors drawn anew where the matrix has fewer
+    dimensions than it seems, as that of an early snapshot has, and SciPy's ``svds`` has no seed
+    for those.
+    """
+    tall = matrix.shape[0] >= matrix.shape[1]
+    gram = matrix.T @ matrix if tall else matrix @ matrix.T
+    size = gram.shape[0]
+    if size <= _DENSE:
+        last = (size - rank, size - 1)
+        values, near = scipy.linalg.eigh(gram.toarray(), subset_by_index=last)
+    else:
+        rng = np.random.default_rng(seed)
+        drawn = {"rng": rng} if "rng" in signature(scipy.sparse.linalg.eigsh).parameters else {}
+        values, near = scipy.sparse.linalg.eigsh(gram, k=rank, v0=rng.random(size), **drawn)
+    values = np.sqrt(np.maximum(values, 0))
+    # what is no dimension of the matrix has no direction on its other side
+    scale = np.where(values > 1e-7 * values.max(), values, np.inf)
+    far = (matrix @ near if tall else matrix.T @ near) / scale
+    left, right = (far, near) if tall else (near, far)
+    return left, values, right.T
+
+
 def singular_vectors(
     matrix: Any, rank: int, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -71,12 +99,10 @@ def singular_vectors(
     if rank < 1 or not matrix.nnz:
         return np.zeros((matrix.shape[0], 0)), np.zeros(0), np.zeros((matrix.shape[1], 0))
     if 4 * rank >= min(matrix.shape):
-        # of a small matrix all at once: the iteration would restart from vectors of its own
         left, values, right = np.linalg.svd(matrix.toarray().astype(np.float64), False)
         left, values, right = left[:, :rank], values[:rank], right[:rank]
     else:
-        first = np.random.default_rng(seed).random(min(matrix.shape))
-        left, values, right = scipy.sparse.linalg.svds(matrix.astype(np.float64), k=rank, v0=first)
+        left, values, right = _leading(matrix.astype(np.float64), rank, seed)
     order = np.argsort(-values)
     return left[:, order], np.maximum(values[order], 0), right.T[:, order]
 

@@ -6,6 +6,7 @@ import scipy.sparse as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from finrec_dgl.graph import filters
 from finrec_dgl.graph.filters import (
     cosine_filter,
     ease_filter,
@@ -120,3 +121,22 @@ def test_unit_rows_have_length_one_or_none(held):
     """Catches NaN in the row of a user who holds nothing."""
     lengths = np.linalg.norm(unit_rows(held).toarray(), axis=1)
     np.testing.assert_allclose(lengths, held.toarray().any(axis=1), atol=1e-6)
+
+
+@pytest.mark.parametrize("dense", [2_000, 10])
+@pytest.mark.parametrize("tall", [True, False])
+def test_a_few_singular_vectors_of_a_deficient_matrix_are_the_same_each_time(
+    monkeypatch, dense, tall
+):
+    """Catches draws without a seed: an iteration restarts where a matrix has few dimensions."""
+    monkeypatch.setattr(filters, "_DENSE", dense)
+    rng = np.random.default_rng(0)
+    block = sp.csr_array((rng.random((40, 9)) < 0.4).astype(np.float64))
+    matrix = sp.csr_array(sp.block_diag([block, sp.csr_array((30, 60))]))
+    matrix = matrix if tall else sp.csr_array(matrix.T)
+    found, again = (singular_vectors(matrix, 12) for _ in range(2))
+    for one, other in zip(found, again, strict=True):
+        np.testing.assert_array_equal(one, other)
+    left, values, right = found
+    np.testing.assert_allclose((left * values) @ right.T, matrix.toarray(), atol=1e-6)
+    assert np.isfinite(left).all()
