@@ -15,7 +15,7 @@ from finrec_dgl.dataset.columns import Arrays, add_counts, column
 from finrec_dgl.dataset.ids import distinct, node_of, sort_ids
 from finrec_dgl.dataset.kcore import k_core
 from finrec_dgl.dataset.nodes import Nodes, mask_of
-from finrec_dgl.dataset.snapshot import Pairs, pair_keys, pairs_of_keys
+from finrec_dgl.dataset.snapshot import pair_keys, pairs_of_keys
 from finrec_dgl.dataset.splits import Assignment, SplitOptions
 from finrec_dgl.tables.contract import GivenSplit, Tables
 
@@ -164,7 +164,7 @@ def target_arrays(
         },
     )
     keep = user_known & item_known
-    valid_pairs = Pairs(valid_pairs.user[keep], valid_pairs.item[keep])
+    valid_pairs = valid_pairs.where(keep)
 
     if given is None:
         asked = tables.interactions.filter(pa.array(assignment.stage == splits.TEST))

@@ -44,6 +44,10 @@ class Pairs:
     def __len__(self) -> int:
         return len(self.user)
 
+    def where(self, kept: np.ndarray) -> Pairs:
+        """The pairs that ``kept`` (bool [n]) says."""
+        return Pairs(self.user[kept], self.item[kept])
+
     def indptr(self, n_users: int) -> np.ndarray:
         """int64 [n_users + 1]: the items of user u are ``item[indptr[u]:indptr[u + 1]]``."""
         return np.searchsorted(self.user, np.arange(n_users + 1)).astype(np.int64)
@@ -176,7 +180,7 @@ def without_pairs(snapshot: Snapshot, hidden: np.ndarray) -> Snapshot:
     """
     texts = snapshot.texts
     if isinstance(texts, StoredTexts):
-        gone = Pairs(snapshot.pairs.user[hidden], snapshot.pairs.item[hidden])
+        gone = snapshot.pairs.where(hidden)
         texts = texts.without_pairs(gone)
     return _with_pairs(snapshot, ~hidden, texts)
 
@@ -185,7 +189,7 @@ def _with_pairs(snapshot: Snapshot, kept: np.ndarray, texts: NodeTexts) -> Snaps
     """``snapshot`` with the pairs ``kept`` (bool [E]) alone, and with ``texts``."""
     return replace(
         snapshot,
-        pairs=Pairs(snapshot.pairs.user[kept], snapshot.pairs.item[kept]),
+        pairs=snapshot.pairs.where(kept),
         count=snapshot.count[kept],
         last=None if snapshot.last is None else snapshot.last[kept],
         texts=texts,

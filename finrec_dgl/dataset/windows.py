@@ -99,7 +99,7 @@ def window(dataset: Dataset, start: int, end: int, candidates: np.ndarray) -> Wi
     if side == "item":
         candidates = candidates & ~hidden
     if side == "user":
-        new = _some(new, ~hidden[new.user])
+        new = new.where(~hidden[new.user])
     return Window(start, end, snapshot, *_asked(dataset, snapshot, new, candidates))
 
 
@@ -116,11 +116,7 @@ def _asked(
     if core or given:
         kept &= sold[new.item]
         kept &= np.bincount(snapshot.pairs.user, minlength=dataset.n_users)[new.user] > 0
-    return _some(new, kept), candidates
-
-
-def _some(pairs: Pairs, kept: np.ndarray) -> Pairs:
-    return Pairs(pairs.user[kept], pairs.item[kept])
+    return new.where(kept), candidates
 
 
 def windows(
@@ -165,7 +161,7 @@ def hidden_windows(dataset: Dataset, snapshot: Snapshot, count: int, seed: int) 
         rng = np.random.default_rng((seed, number, 1))
         gone, asked = _hidden(dataset, snapshot, number, rng)
         world = without_pairs(snapshot, gone)
-        targets, allowed = _asked(dataset, world, _some(snapshot.pairs, asked), candidates)
+        targets, allowed = _asked(dataset, world, snapshot.pairs.where(asked), candidates)
         found.append(Window(None, None, world, targets, allowed))
     return [one for one in found if len(np.unique(one.targets.user)) >= FEWEST_USERS]
 
@@ -207,7 +203,7 @@ def validation_windows(dataset: Dataset, count: int = 1, group: str = "all") -> 
             expected="at least one user with a new interaction in it",
             mend="choose another cut when the dataset is made",
         )
-    targets = Pairs(targets.user[asked], targets.item[asked])
+    targets = targets.where(asked)
     train = dataset.snapshot("train")
     valid = Window(dataset.valid_cut, dataset.cut, train, targets, candidates)
     if count <= 1 or dataset.valid_cut is None or group != "all":

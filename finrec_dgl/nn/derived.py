@@ -63,8 +63,7 @@ class DerivedRecommender(nn.Module):
       alike u and v are in what they hold, in text and by ties, and kappa fades with the age of the
       interaction;
     - ties, likewise in Stream One: how many of those u is tied to hold i, above a learned floor. A
-      channel of its own, since who is tied need not be alike: in the attention's one sum, either
-      would drown the other;
+      channel of its own, since who is tied need not be alike;
     - Stream Two, graph convolution: linear filters between products of what u holds, faded by age;
     - popularity and how it moved;
     - with ``text_channels``, what texts say of any product: ``TEXT_CHANNELS``;

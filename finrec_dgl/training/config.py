@@ -15,8 +15,11 @@ LOSSES = ("softmax", "bpr", "bce", "backtest")
 NEGATIVES = ("all", "uniform", "popularity", "in-batch")
 
 PLAIN: Mapping[str, Any] = {
-    **{"loss": "softmax", "windows": 16},
-    **{"lr": 1e-4, "epochs": 60, "average": 0},
+    "loss": "softmax",
+    "windows": 16,
+    "lr": 1e-4,
+    "epochs": 60,
+    "average": 0,
 }
 """Defaults of the paper's plain form: small steps over observed relations, stopping early."""
 
