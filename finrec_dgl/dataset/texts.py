@@ -29,7 +29,8 @@ def rendered(tables: Tables, side: str, rows: pa.Table | None) -> pa.ChunkedArra
     if rows is None or not columns:
         return None
     title = tables.item_title if side == "item" and tables.item_title in columns else None
-    return pa.chunked_array([render_table(rows, columns, title)], pa.large_string())
+    categories = tables.item_categories if side == "item" else tables.user_categories
+    return pa.chunked_array([render_table(rows, columns, title, categories)], pa.large_string())
 
 
 def distinct_texts(parts: Parts) -> tuple[list[str], list[np.ndarray]]:

@@ -28,21 +28,31 @@ def humanise(column: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def render_table(table: pa.Table, columns: Sequence[str], title: str | None = None) -> list[str]:
+def render_table(
+    table: pa.Table,
+    columns: Sequence[str],
+    title: str | None = None,
+    categories: Sequence[str] = (),
+) -> list[str]:
     """One text for each row of ``table``; the empty string where every value is absent.
 
-    The value of ``title`` comes first, bare; then a sentence for each of ``columns`` in order:
-    beside a title a string stands for itself, since a label that every text has makes all alike to
-    an encoder; all else, and everything where there is no title, is ``Label: value.`` with the
-    column's name humanised. Null and blank values are skipped, and every run of white space becomes
-    one space. ``title`` may be one of ``columns`` or not::
+    Those of ``columns`` that are ``categories`` come first, since what a text begins with weighs
+    most with an encoder, and a name says less than a kind; then the value of ``title``, bare; then
+    the rest of ``columns``, each group in order. Beside a title a string stands for itself, since a
+    label that every text has makes all alike to an encoder; all else, and everything where there is
+    no title, is ``Label: value.`` with the column's name humanised, in the order of ``columns``.
+    Null and blank values are skipped, and every run of white space becomes one space. ``title`` may
+    be one of ``columns`` or not::
 
-        Acme Growth. Large cap. Technology. Ongoing charge: 0.2.
+        Large cap. Technology. Acme Growth. Ongoing charge: 0.2.
 
     Raises DataError where a column is absent or holds something other than plain values.
     """
-    labelled = [column for column in dict.fromkeys(columns) if column != title]
-    named = labelled if title is None else [title, *labelled]
+    named = list(dict.fromkeys(columns))
+    if title is not None:
+        rest = [column for column in named if column != title]
+        leading = [column for column in rest if column in categories]
+        named = [*leading, title, *(column for column in rest if column not in leading)]
     absent = [column for column in named if column not in table.column_names]
     if absent:
         hints = ", ".join(f"{name!r}{suggest(name, table.column_names)}" for name in absent)
@@ -53,28 +63,28 @@ def render_table(table: pa.Table, columns: Sequence[str], title: str | None = No
     texts: list[str] = []
     # In batches, whose columns are plain arrays cut at the same rows.
     for batch in table.select(named).to_batches(max_chunksize=65_536):
-        texts.extend(_render(batch, labelled, title))
+        texts.extend(_render(batch, named, title))
     return texts if named else [""] * len(table)
 
 
-def _render(batch: pa.RecordBatch, labelled: Sequence[str], title: str | None) -> list[str]:
-    sentences = [
-        _closed(_values(batch, column))
-        if title is not None and _is_words(batch[column].type)
-        else _sentences(_values(batch, column), humanise(column))
-        for column in labelled
-    ]
+def _render(batch: pa.RecordBatch, columns: Sequence[str], title: str | None) -> list[str]:
+    sentences = [_sentence(batch, column, title) for column in columns]
     empty = pa.array([""] * len(batch), pa.string())
     body = pc.binary_join_element_wise(empty, *sentences, " ", null_handling="skip")
     body = pc.utf8_trim_whitespace(body)
     if title is not None:
-        head = _values(batch, title)
-        # A stop only where something follows: a lone title stays as it was written.
-        head = pc.if_else(pc.equal(body, ""), head, _closed(head))
-        body = pc.binary_join_element_wise(pc.fill_null(head, ""), body, " ")
-        body = pc.utf8_trim_whitespace(body)
+        # A lone title stays as it was written.
+        alone = pc.fill_null(_values(batch, title), "")
+        body = pc.if_else(pc.equal(body, pc.fill_null(_closed(alone), "")), alone, body)
     texts: list[str] = body.to_pylist()
     return texts
+
+
+def _sentence(batch: pa.RecordBatch, column: str, title: str | None) -> pa.Array:
+    values = _values(batch, column)
+    if column == title or (title is not None and _is_words(batch[column].type)):
+        return _closed(values)
+    return pc.binary_join_element_wise(f"{humanise(column)}: ", _closed(values), "")
 
 
 def _is_words(kind: pa.DataType) -> bool:
@@ -99,10 +109,6 @@ def _values(batch: pa.RecordBatch, column: str) -> pa.Array:
 
 
 def _closed(values: pa.Array) -> pa.Array:
+    # A null operand makes the whole sentence null, which is what skips it.
     stopped = pc.match_substring_regex(values, _CLOSED)
     return pc.if_else(stopped, values, pc.binary_join_element_wise(values, ".", ""))
-
-
-def _sentences(values: pa.Array, label: str) -> pa.Array:
-    # A null operand makes the whole sentence null, which is what skips it.
-    return pc.binary_join_element_wise(f"{label}: ", _closed(values), "")

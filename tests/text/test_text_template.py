@@ -24,13 +24,21 @@ def test_column_names_become_labels(column: str, label: str) -> None:
     assert humanise(column) == label
 
 
-def test_title_is_bare_and_first_and_order_is_the_callers() -> None:
+def test_title_is_bare_after_categories_and_order_is_the_callers() -> None:
     """Would catch a labelled title, labels all share, another order, missing stops."""
     table = pa.table({"sector": ["Tech"], "name": ["Acme"], "assetSubCategory": ["Large cap"]})
     assert render_table(table, ["assetSubCategory", "sector"], title="name") == [
         "Acme. Large cap. Tech."
     ]
     assert render_table(table, ["sector", "name"], title="name") == ["Acme. Tech."]
+    columns = ["name", "assetSubCategory", "sector"]
+    assert render_table(table, columns, "name", ["sector"]) == ["Tech. Acme. Large cap."]
+    assert render_table(table, columns, "name", ["sector", "assetSubCategory", "other"]) == [
+        "Large cap. Tech. Acme."
+    ]
+    assert render_table(table, ["name", "sector"], None, ["sector"]) == [
+        "Name: Acme. Sector: Tech."
+    ]
 
 
 def test_absent_values_are_skipped_wherever_they_stand() -> None:
@@ -56,6 +64,8 @@ def test_a_lone_title_stays_as_written() -> None:
     """Would catch a stop added to posts, whose text is their title."""
     table = pa.table({"text": ["buy $AAPL now", None, " a  b "]})
     assert render_table(table, [], title="text") == ["buy $AAPL now", "", "a b"]
+    table = pa.table({"text": ["a", "a"], "kind": ["b", None]})
+    assert render_table(table, ["kind"], "text", ["kind"]) == ["b. a.", "a"]
 
 
 def test_other_types_are_written_out() -> None:
