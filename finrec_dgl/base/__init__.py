@@ -1,1 +1,1 @@
-"""What every other folder stands on: errors, files, configuration, progress."""
+"""What every other folder stands on: errors, files, configuration, progress, units."""

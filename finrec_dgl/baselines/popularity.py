@@ -8,19 +8,18 @@ import numpy as np
 
 from finrec_dgl.base.config import refuse
 from finrec_dgl.base.errors import DataError
+from finrec_dgl.base.units import DAY
 from finrec_dgl.baselines.base import Recommender
 
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Snapshot
-
-SECONDS_PER_DAY = 86_400
 
 
 class Popularity(Recommender):
     """score(u, i) = the number of distinct users with item i, the same for every u.
 
     ``days``: count only users who were last seen with i within so many days before the snapshot's
-    moment (its last day inclusive: last >= time - days * 86400); None (default): count all.
+    moment (its last day inclusive: last >= time - days); None (default): count all.
     Raises ConfigError for ``days`` not above 0, DataError where days are asked of undated pairs.
     """
 
@@ -38,7 +37,7 @@ class Popularity(Recommender):
                     expected="a timestamp column in the interactions",
                     mend="use popularity of all time",
                 )
-            item = item[snapshot.last >= snapshot.time - self.days * SECONDS_PER_DAY]
+            item = item[snapshot.last >= snapshot.time - self.days * DAY]
         self._counts = np.bincount(item, minlength=snapshot.n_items).astype(np.float32)
 
     def _score(self, users: np.ndarray) -> np.ndarray:

@@ -8,11 +8,10 @@ import numpy as np
 
 from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.base.errors import DataError, UsageError
+from finrec_dgl.base.units import DAY
 from finrec_dgl.dataset.snapshot import Pairs, Snapshot, without_nodes, without_pairs
 from finrec_dgl.dataset.splits import share_of_each
 from finrec_dgl.dataset.store import Dataset
-
-DAY = 86_400
 
 GROUPS = ("all", "warm", "cold")
 """Whom an evaluation is about, where nodes are held out."""

@@ -13,7 +13,6 @@ import torch
 
 from finrec_dgl.base.errors import DataError
 
-DAY = 86_400
 _DENSE = 2_000  # rows of a matrix whose eigenvectors take seconds all at once
 _MOST_ITEMS = 20_000  # a matrix of 3 GB in float64, of which two are held at a time
 

@@ -9,8 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from finrec_dgl.base.units import DAY
 from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph import NODE_TYPES, Blocks
+from finrec_dgl.graph.filters import time_kernel
 
 
 @dataclass(frozen=True)
@@ -79,5 +81,4 @@ def _recency(snapshot: Snapshot, half_life: float) -> np.ndarray | None:
     """2^(-age / half_life) of each pair, by when it was last seen; None: all alike."""
     if not half_life or snapshot.last is None or snapshot.time is None:
         return None
-    days = (snapshot.time - snapshot.last) / 86_400
-    return np.exp2(-days / half_life)
+    return time_kernel((snapshot.time - snapshot.last) / DAY, half_life)

@@ -18,9 +18,9 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
+from finrec_dgl.base.units import DAY
 from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph.filters import (
-    DAY,
     cosine_filter,
     ease_filter,
     normalised,

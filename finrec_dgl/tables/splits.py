@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from finrec_dgl.base.config import suggest
 from finrec_dgl.base.errors import DataError, UsageError
+from finrec_dgl.base.units import DAY
 from finrec_dgl.tables.contract import GivenSplit
 from finrec_dgl.tables.dates import is_day, parse_date
 from finrec_dgl.tables.sheets import open_bytes, unreadable
 
 _KEYS = ("test", "time_point", "test_end", "eligible_assets")
-_DAY = 86400
 
 
 def read_split_file(path: str | Path) -> GivenSplit:
@@ -52,7 +52,7 @@ def read_split_file(path: str | Path) -> GivenSplit:
         )
     end = times["test_end"]
     if end is not None and is_day(found["test_end"]):
-        end += _DAY
+        end += DAY
     pairs = pa.table(
         {
             "user_id": pa.array([user for user, items in test.items() for _ in items], pa.string()),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 from datetime import date, datetime, timedelta, timezone
 
 from finrec_dgl.base.config import refuse
+from finrec_dgl.base.units import DAY
 
 MOST_USERS = 100_000_000
 MOST_ITEMS = 10_000_000
@@ -116,7 +117,7 @@ class World:
                 problems.append(f"{name} is {getattr(self, name)}, expected the years 1980 to 2100")
         if problems:
             return problems
-        days = (self.end_time - self.start_time) // 86400
+        days = (self.end_time - self.start_time) // DAY
         if not 60 <= days <= 20 * 366:
             problems.append(f"start to end is {days} days, expected 60 days to 20 years")
         return problems

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from finrec_dgl.base.units import DAY
 from finrec_dgl.tables.world.config import World
 from finrec_dgl.tables.world.kinds import FAMILIES, KINDS
 from finrec_dgl.tables.world.themes import THEMES
@@ -14,7 +15,7 @@ from finrec_dgl.tables.world.themes import THEMES
 DIMENSIONS = 6
 GROUPS = 24
 DRIFT = 0.6
-YEAR = 365.25 * 86400
+YEAR = 365.25 * DAY
 TIE_KINDS = ("family", "colleague", "referral")
 _TIE_DRAWS = (1.0, 1.2, 0.15)
 _BEFORE = 10 * YEAR
@@ -123,7 +124,7 @@ def _joined(world: World) -> np.ndarray:
     # the later years before the start brought more customers than the earlier ones
     before = world.start_time - _BEFORE * rng.random(world.users - arriving) ** 1.5
     # who joins in the last month would hardly buy, so nobody does
-    during = rng.uniform(world.start_time, world.end_time - 28 * 86400 + 1, arriving)
+    during = rng.uniform(world.start_time, world.end_time - 28 * DAY + 1, arriving)
     return np.sort(np.concatenate([before, during]).astype(np.int64))
 
 
@@ -168,7 +169,7 @@ def _products(world: World) -> dict[str, np.ndarray]:
     n = world.items
     late = min(round(n * world.cold_share), n - 1)
     before = world.start_time - _BEFORE * rng.random(n - late)
-    during = rng.uniform(world.start_time + 1, world.end_time - 28 * 86400, late)
+    during = rng.uniform(world.start_time + 1, world.end_time - 28 * DAY, late)
     theme = rng.permutation(np.arange(n) % len(THEMES)).astype(np.int8)
     kind = _kinds_of(theme, rng.random(n))
     directions = rng.standard_normal((GROUPS, DIMENSIONS))
@@ -237,7 +238,7 @@ def _ties(world: World, joined: np.ndarray) -> Ties:
         keep = np.sort(rng.choice(keep, pairs, replace=False))
     source, target, kind = source[keep], target[keep], kind[keep]
     time = np.maximum(joined[source], joined[target])
-    lag = rng.exponential(200 * 86400, len(time)) * (kind != TIE_KINDS.index("referral"))
+    lag = rng.exponential(200 * DAY, len(time)) * (kind != TIE_KINDS.index("referral"))
     left = world.end_time - time
     time += np.where(lag < left, lag, rng.random(len(time)) * (left - 1)).astype(np.int64)
     order = np.argsort(time, kind="stable")

@@ -21,10 +21,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from finrec_dgl.base.progress import SILENT, Progress
+from finrec_dgl.base.units import DAY
 from finrec_dgl.tables.world.population import Population, random
 from finrec_dgl.tables.world.themes import THEMES
 
-STEP = 14 * 86400
+STEP = 14 * DAY
 _TRIES = 20
 _CHUNK = 8192
 
@@ -195,7 +196,7 @@ class Simulation:
         start, end = self._span(step)
         present = np.clip((end - self.population.joined) / STEP, 0, (end - start) / STEP)
         # more is bought in winter than in summer, whatever it is
-        season = 1 + 0.2 * np.cos(2 * np.pi * (start / (365.25 * 86400)))
+        season = 1 + 0.2 * np.cos(2 * np.pi * (start / (365.25 * DAY)))
         return self.population.activity * present * season
 
     def _counts(self, step: int) -> np.ndarray:
