@@ -144,7 +144,9 @@ class Study:
         def make() -> Made:
             refuse_textless(self.dataset, config)
             place = self.out / "runs" / job.name(self.dataset)
-            run = train(self.dataset, place, config, progress=self.progress, resume=True)
+            run = train(
+                self.dataset, place, config, judge=False, progress=self.progress, resume=True
+            )
             chosen = {name: run.info[name] for name in ("best_epoch", "refitted", VALID)}
             return Made(run.scorer("test"), chosen, place)
 

@@ -308,7 +308,7 @@ def _noisy_result(
     place = study.out / "runs" / job.name(learnt)
 
     def make() -> Made:
-        run = train(learnt, place, config, progress=study.progress, resume=True)
+        run = train(learnt, place, config, judge=False, progress=study.progress, resume=True)
         return Made(run.scorer("test"), {"best_epoch": run.info["best_epoch"]})
 
     result: Mapping[str, Any] = study.measure(job, make, learnt)

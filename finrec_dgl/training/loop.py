@@ -43,6 +43,7 @@ def train(
     config: TrainConfig | None = None,
     *,
     texts: TextSource | None = None,
+    judge: bool = True,
     progress: Progress = SILENT,
     resume: bool = False,
     overwrite: bool = False,
@@ -51,6 +52,8 @@ def train(
 
     First on the training interactions, with early stopping on validation NDCG@10; then, with
     ``config.refit``, from scratch and for as many epochs on all interactions before the cut.
+    ``judge``: without, the first of the two is left out where nothing is chosen by it, with
+    ``config.average``, and the run has no figure on validation.
     ``texts``: where the texts are, if ``config.finetune`` is to fine-tune their encoder before.
     ``resume``: go on with a run that was cut off; the outcome is the same as without the cut.
 
@@ -70,7 +73,10 @@ def train(
     info = read_json(run / MARKER, what="run")
     if info["state"] != "finished":
         trainer = _Trainer(dataset, run, config, progress)
-        best = trainer.select()
+        if judge or not config.average or not config.refit:
+            best = trainer.select()
+        else:
+            best = {"epoch": config.epochs, "value": None}
         if config.refit:
             trainer.refit(best)
         info |= {

@@ -291,6 +291,17 @@ def test_what_a_run_of_average_weights_tells(run, dataset):
     assert not same(weights(run), weights(run, "valid"))
 
 
+def test_without_a_judgement_the_weights_are_the_same(run, dataset, tmp_path):
+    """Catches a refit that depends on what validation came before, or is left out by mistake."""
+    quick = train(dataset, tmp_path / "quick", CONFIG, judge=False)
+    assert same(weights(quick), weights(run))
+    assert {one["phase"] for one in quick.metrics} == {"refit"}
+    assert (quick.info["best_epoch"], quick.info["valid_ndcg@10"]) == (CONFIG.epochs, None)
+    chosen = dataclasses.replace(PLAIN, epochs=1)
+    stopped = train(dataset, tmp_path / "stopped", chosen, judge=False)
+    assert stopped.info["valid_ndcg@10"] is not None
+
+
 def test_average_is_the_mean_of_the_last_epochs_weights(run, dataset):
     """Catches a mean over other epochs, or over none; on disk and in memory alike."""
     learner = Learner(dataset, dataset.snapshot("train"), CONFIG)
