@@ -16,7 +16,7 @@ from finrec_dgl.kernels.edges import Edges
 from finrec_dgl.kernels.library import MOST_COLUMNS, MOST_HEADS, find_library
 
 _CHUNK = 1 << 16  # edges whose rows plain PyTorch holds at once
-_STEP = 0x9E3779B1
+_STEP, _HEAD_STEP = 0x9E3779B1, 0x27D4EB2F
 _WORD = 0xFFFFFFFF
 
 
@@ -38,7 +38,7 @@ def attend(
     Formulas (4) and (5) of arXiv 2506.05873, after Velickovic et al., 2018. This is the one place
     where the arithmetic of attention is done.
     Shapes: score_src [n_src, heads], score_dst [n_dst, heads], value [n_src, heads, width];
-    returns [n_dst, heads, width]. ``slope``: of LeakyReLU below 0, from 0 to 1. ``dropout`` falls
+    returns [n_dst, heads, width]. ``slope``: of LeakyReLU below 0, above 0, up to 1. ``dropout`` falls
     on the coefficients: which are dropped follows from a number drawn from PyTorch's generator,
     and the pair of nodes, alike whoever computes it; edges that repeat a pair fall together.
     ``kernels``: see ``finrec_dgl.kernels.choose``. Native kernels hold nothing of edges x width,
@@ -46,9 +46,9 @@ def attend(
     Raises UsageError for shapes that do not fit each other.
     """
     _check_shapes(edges, score_src, score_dst, value)
-    if not (0 <= slope <= 1 and 0 <= dropout < 1):
+    if not (0 < slope <= 1 and 0 <= dropout < 1):
         raise UsageError(
-            f"slope is {slope} and dropout {dropout}", expected="slope 0 to 1, dropout 0 to below 1"
+            f"slope is {slope} and dropout {dropout}", expected="slope above 0 up to 1, dropout from 0 to below 1"
         )
     heads, width = value.shape[1:]
     chosen = choose(kernels, value, score_src, score_dst)
@@ -199,16 +199,15 @@ class WeightedSum(torch.autograd.Function):
 def drop(edges: Edges, alpha: Tensor, dropout: float, seed: int) -> Tensor:
     """``alpha`` [edges, heads] with a share of it zero and the rest scaled up, as native code does.
 
-    A coefficient falls where 32 bits mixed from (sender, head), receiver and ``seed`` are below
+    A coefficient falls where 32 bits mixed of its sender, receiver, head and ``seed`` are below
     ``dropout`` x 2^32.
     """
     if not dropout:
         return alpha
-    heads = torch.arange(alpha.shape[1], device=alpha.device)
-    sent = edges.source.long().unsqueeze(1) * alpha.shape[1] + heads
+    head = torch.arange(alpha.shape[1], device=alpha.device) * _HEAD_STEP
     key = _mix(edges.target.long() * _STEP + (seed & _WORD)) ^ (seed >> 32)
-    kept = _mix((sent * _STEP & _WORD) ^ key.unsqueeze(1)) >= int(dropout * 2**32)
-    return alpha * kept.to(alpha.dtype) / (1 - dropout)
+    code = (edges.source.long() * _STEP ^ key).unsqueeze(1) ^ head
+    return alpha * (_mix(code) >= int(dropout * 2**32)).to(alpha.dtype) / (1 - dropout)
 
 
 def _mix(x: Tensor) -> Tensor:

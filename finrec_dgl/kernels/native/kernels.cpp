@@ -30,7 +30,8 @@ namespace {
 
 constexpr int BUFFER = 1024;    // scores of a chunk
 constexpr int MOST_HEADS = 128;
-constexpr int AHEAD = 8;        // edges between the prefetch of a row and its use
+constexpr int AHEAD = 16;       // edges between the prefetch of a row and its use
+constexpr int SCORES_AHEAD = 48;
 constexpr int MOST_COLUMNS = 4096;
 constexpr int64_t TASK = 4096;  // edges, and rows at four edges each, that a thread takes at once
 
@@ -138,9 +139,8 @@ inline uint32_t receiver_key(int64_t receiver, uint64_t seed) {
     return mix(uint32_t(receiver) * STEP + uint32_t(seed)) ^ uint32_t(seed >> 32);
 }
 
-inline uint32_t draw(uint32_t key, int64_t sender, int64_t heads, int64_t head) {
-    return mix(uint32_t(sender * heads + head) * STEP ^ key);
-}
+// A coefficient's draw is mix(sender_part ^ receiver_key ^ head_part).
+constexpr uint32_t HEAD_STEP = 0x27D4EB2Fu;
 
 inline int64_t common(int64_t a, int64_t b) { return b ? common(b, a % b) : a; }
 
@@ -177,7 +177,7 @@ struct Edges {
     int64_t count;
     int64_t last;
 
-    inline int64_t ahead(int64_t e) const { return end[e + AHEAD < last ? e + AHEAD : last]; }
+    inline int64_t ahead(int64_t e, int64_t by) const { return end[e + by < last ? e + by : last]; }
 };
 
 template <class T>
@@ -187,30 +187,61 @@ inline void prefetch_row(const T* row, int64_t size) {
         __builtin_prefetch(at + byte);
 }
 
+// Where weighted sums go. `fresh`: they begin at zero. With `scale` they are finished, by head:
+// first = scale first, second = scale second - share first.
+template <class T>
+struct Goal {
+    T* first;
+    T* second;
+    bool fresh;
+    const T* scale;
+    const T* share;
+};
+
 // Two weighted sums of the same rows, by head: first += w_e row_e, second += u_e row_e.
 // H heads of K vectors of L lanes each, all sums in registers; H = 0: any shape, in memory.
 template <class T, int L, int H, int K, bool TWO>
 void add_rows(const Edges& edges, int64_t heads, int64_t width, const T* base, const T* w,
-              const T* u, T* __restrict first, T* __restrict second) {
+              const T* u, const Goal<T>& goal) {
     typedef Lanes<T, L> Ln;
     typedef typename Ln::V V;
-    const int64_t size = H ? H * K * L : heads * width;
-    V one[H ? H * K : 1], two[H && TWO ? H * K : 1];
-    for (int k = 0; k < H * K; ++k) {
-        one[k] = Ln::load(first + k * L);
-        if (TWO) two[k] = Ln::load(second + k * L);
-    }
-    for (int64_t e = 0; e < edges.count; ++e) {
-        prefetch_row(base + edges.ahead(e) * size, size);
-        const T* __restrict row = base + edges.end[e] * size;
-        if constexpr (H > 0) {
+    T* __restrict first = goal.first;
+    T* __restrict second = goal.second;
+    if constexpr (H > 0) {
+        constexpr int N = H * K, SIZE = N * L;
+        V one[N], two[TWO ? N : 1];
+        for (int k = 0; k < N; ++k) {
+            one[k] = goal.fresh ? V{} : Ln::load(first + k * L);
+            if (TWO) two[k] = goal.fresh ? V{} : Ln::load(second + k * L);
+        }
+        for (int64_t e = 0; e < edges.count; ++e) {
+            prefetch_row(base + edges.ahead(e, AHEAD) * SIZE, SIZE);
+            const T* row = base + int64_t(edges.end[e]) * SIZE;
 #pragma GCC unroll 16
-            for (int k = 0; k < H * K; ++k) {
+            for (int k = 0; k < N; ++k) {
                 const V v = Ln::load(row + k * L);
                 one[k] += w[e * H + k / K] * v;
                 if (TWO) two[k] += u[e * H + k / K] * v;
             }
-        } else {
+        }
+        for (int k = 0; k < N; ++k) {
+            if (goal.scale) {
+                one[k] *= goal.scale[k / K];
+                if (TWO) two[k] = two[k] * goal.scale[k / K] - one[k] * goal.share[k / K];
+            }
+            Ln::store(first + k * L, one[k]);
+            if (TWO) Ln::store(second + k * L, two[k]);
+        }
+    } else {
+        const int64_t size = heads * width;
+        if (goal.fresh) {
+            for (int64_t c = 0; c < size; ++c) first[c] = 0;
+            if (TWO)
+                for (int64_t c = 0; c < size; ++c) second[c] = 0;
+        }
+        for (int64_t e = 0; e < edges.count; ++e) {
+            prefetch_row(base + edges.ahead(e, AHEAD) * size, size);
+            const T* __restrict row = base + edges.end[e] * size;
             for (int64_t h = 0; h < heads; ++h) {
                 const T by = w[e * heads + h], other = TWO ? u[e * heads + h] : T(0);
                 for (int64_t c = h * width; c < (h + 1) * width; ++c) {
@@ -219,15 +250,17 @@ void add_rows(const Edges& edges, int64_t heads, int64_t width, const T* base, c
                 }
             }
         }
-    }
-    for (int k = 0; k < H * K; ++k) {
-        Ln::store(first + k * L, one[k]);
-        if (TWO) Ln::store(second + k * L, two[k]);
+        if (goal.scale)
+            for (int64_t h = 0; h < heads; ++h)
+                for (int64_t c = h * width; c < (h + 1) * width; ++c) {
+                    first[c] *= goal.scale[h];
+                    if (TWO) second[c] = second[c] * goal.scale[h] - first[c] * goal.share[h];
+                }
     }
 }
 
 template <class T>
-using Add = void (*)(const Edges&, int64_t, int64_t, const T*, const T*, const T*, T*, T*);
+using Add = void (*)(const Edges&, int64_t, int64_t, const T*, const T*, const T*, const Goal<T>&);
 
 template <class T, int L, int H, int K, bool TWO>
 inline bool add_as(int64_t heads, int64_t width, Add<T>& found) {
@@ -257,29 +290,97 @@ inline Add<T> add_for(int64_t heads, int64_t width) {
     return found;
 }
 
-// by edge the numbers of its end, `parts` of them for each head: part p of all edges to to[p]
-template <class T, int H, int PARTS>
-void gather(const Edges& edges, int64_t heads, const T* from, T* const* to) {
-    const int64_t n = H ? H : heads;
-    for (int64_t e = 0; e < edges.count; ++e) {
-        if (PARTS > 1) prefetch_row(from + edges.ahead(e) * PARTS * n, PARTS * n);
-        const T* one = from + edges.end[e] * PARTS * n;
-        for (int p = 0; p < PARTS; ++p)
-            for (int64_t h = 0; h < n; ++h) to[p][e * n + h] = one[p * n + h];
+// The scores of the edges' ends, [edges, heads], and by head the largest of them.
+template <class T, int H>
+void fetch_scores(const Edges& edges, int64_t heads, const T* score, T* to, T* largest) {
+    if constexpr (H > 0) {
+        typedef Lanes<T, H> Ln;
+        typename Ln::V best = Ln::all(T(-__builtin_inf()));
+        for (int64_t e = 0; e < edges.count; ++e) {
+            __builtin_prefetch(score + edges.ahead(e, SCORES_AHEAD) * H);
+            const typename Ln::V one = Ln::load(score + int64_t(edges.end[e]) * H);
+            best = one > best ? one : best;
+            Ln::store(to + e * H, one);
+        }
+        Ln::store(largest, best);
+    } else {
+        for (int64_t h = 0; h < heads; ++h) largest[h] = -__builtin_inf();
+        for (int64_t e = 0; e < edges.count; ++e)
+            for (int64_t h = 0; h < heads; ++h) {
+                const T one = score[edges.end[e] * heads + h];
+                to[e * heads + h] = one;
+                if (one > largest[h]) largest[h] = one;
+            }
     }
 }
 
-template <class T>
-using Gather = void (*)(const Edges&, int64_t, const T*, T* const*);
+// What `pack_receivers` left for the edges' ends: part p of each to to[p], [edges, heads].
+template <class T, int H>
+void fetch_packed(const Edges& edges, int64_t heads, const T* packed, T* const* to) {
+    for (int64_t e = 0; e < edges.count; ++e) {
+        if constexpr (H > 0) {
+            typedef Lanes<T, H> Ln;
+            prefetch_row(packed + edges.ahead(e, SCORES_AHEAD) * 4 * H, 4 * H);
+            const T* one = packed + int64_t(edges.end[e]) * 4 * H;
+#pragma GCC unroll 4
+            for (int p = 0; p < 4; ++p) Ln::store(to[p] + e * H, Ln::load(one + p * H));
+        } else {
+            const T* one = packed + edges.end[e] * 4 * heads;
+            for (int p = 0; p < 4; ++p)
+                for (int64_t h = 0; h < heads; ++h) to[p][e * heads + h] = one[p * heads + h];
+        }
+    }
+}
 
-template <class T, int PARTS>
-inline Gather<T> gather_for(int64_t heads) {
+// what the draws of all coefficients are mixed of, [edges, heads]
+template <class T, int H>
+void fetch_codes(const uint32_t* by_edge, int64_t count, int64_t heads, uint32_t* codes) {
+    const int64_t n = H ? H : heads;
+    for (int64_t e = 0; e < count; ++e)
+        for (int64_t h = 0; h < n; ++h) codes[e * n + h] = by_edge[e] ^ uint32_t(h) * HEAD_STEP;
+}
+
+template <class T>
+struct Fetch {
+    void (*scores)(const Edges&, int64_t, const T*, T*, T*);
+    void (*packed)(const Edges&, int64_t, const T*, T* const*);
+    void (*codes)(const uint32_t*, int64_t, int64_t, uint32_t*);
+};
+
+template <class T, int H>
+inline Fetch<T> fetch_as() {
+    return {fetch_scores<T, H>, fetch_packed<T, H>, fetch_codes<T, H>};
+}
+
+template <class T>
+inline Fetch<T> fetch_for(int64_t heads) {
     switch (heads) {
-        case 1: return gather<T, 1, PARTS>;
-        case 2: return gather<T, 2, PARTS>;
-        case 4: return gather<T, 4, PARTS>;
-        case 8: return gather<T, 8, PARTS>;
-        default: return gather<T, 0, PARTS>;
+        case 1: return fetch_as<T, 1>();
+        case 2: return fetch_as<T, 2>();
+        case 4: return fetch_as<T, 4>();
+        case 8: return fetch_as<T, 8>();
+        default: return fetch_as<T, 0>();
+    }
+}
+
+// w and u [vectors, L] where a coefficient falls: 0; elsewhere times what makes up for it
+template <class T, int L, bool TWO>
+void drop(const uint32_t* codes, int64_t vectors, const Options& o, T* w, T* u) {
+    typedef Lanes<T, L> Ln;
+    typedef uint32_t U __attribute__((vector_size(L * 4)));
+    typedef int32_t S __attribute__((vector_size(L * 4)));
+    for (int64_t t = 0; t < vectors; ++t) {
+        U x;
+        __builtin_memcpy(&x, codes + t * L, sizeof(U));
+        x ^= x >> 16;
+        x *= 0x85EBCA6Bu;
+        x ^= x >> 13;
+        x *= 0xC2B2AE35u;
+        x ^= x >> 16;
+        const S kept = x >= (U{} + o.dropped);  // -1 or 0
+        const typename Ln::V by = __builtin_convertvector(kept, typename Ln::V) * T(-o.kept_scale);
+        Ln::store(w + t * L, Ln::load(w + t * L) * by);
+        if (TWO) Ln::store(u + t * L, Ln::load(u + t * L) * by);
     }
 }
 
@@ -294,35 +395,24 @@ inline T inner(const T* a, const T* b, int64_t n) {
     return total;
 }
 
+// Sums by head of what stands in [edges, heads], a vector at a time: heads and lanes align again
+// after `period` vectors.
 template <class T, int L>
-inline void largest_by_head(const T* x, int64_t vectors, int64_t heads, int64_t period, T* top) {
-    typedef typename Lanes<T, L>::V V;
-    V best[MOST_HEADS];
-    for (int64_t t = 0; t < period && t < vectors; ++t) best[t] = Lanes<T, L>::load(x + t * L);
-    for (int64_t t = period, q = 0; t < vectors; ++t) {
-        const V v = Lanes<T, L>::load(x + t * L);
-        best[q] = v > best[q] ? v : best[q];
-        if (++q == period) q = 0;
-    }
-    for (int64_t t = 0; t < period && t < vectors; ++t)
-        for (int l = 0; l < L; ++l) {
-            T& one = top[(t * L + l) % heads];
-            if (best[t][l] > one) one = best[t][l];
-        }
-}
-
-template <class T, int L>
-inline void add_by_head(const T* x, int64_t vectors, int64_t heads, int64_t period, T* sum) {
+struct HeadSums {
     typedef typename Lanes<T, L>::V V;
     V total[MOST_HEADS];
-    for (int64_t t = 0; t < period; ++t) total[t] = V{};
-    for (int64_t t = 0, q = 0; t < vectors; ++t) {
-        total[q] += Lanes<T, L>::load(x + t * L);
-        if (++q == period) q = 0;
+
+    inline explicit HeadSums(int64_t period) {
+        for (int64_t t = 0; t < period; ++t) total[t] = V{};
     }
-    for (int64_t t = 0; t < period; ++t)
-        for (int l = 0; l < L; ++l) sum[(t * L + l) % heads] += total[t][l];
-}
+    inline void finish(int64_t heads, int64_t period, T* sum) const {
+        for (int64_t t = 0, h = 0; t < period; ++t)
+            for (int l = 0; l < L; ++l) {
+                sum[h] += total[t][l];
+                if (++h == heads) h = 0;
+            }
+    }
+};
 
 // one number by head, repeated over the `period` vectors after which heads and lanes align again
 template <class T, int L>
@@ -339,41 +429,64 @@ inline void scale_by_head(T* row, const T* by, int64_t heads, int64_t width) {
         for (int64_t c = h * width; c < (h + 1) * width; ++c) row[c] *= by[h];
 }
 
+// exp(LeakyReLU(score + own) - high) in place of w, and that times the slope in u, with their sums
+template <class T, int L, bool GRAD, bool ALIGNED>
+inline void exponentials(int64_t vectors, int64_t heads, int64_t period, T slope, const T* own,
+                         const T* high, T* w, T* u, T* sum, T* leaning) {
+    typedef Lanes<T, L> Ln;
+    typedef typename Ln::V V;
+    const V none = V{}, flat = Ln::all(slope), unit = Ln::all(T(1));
+    HeadSums<T, L> sums(period), leanings(GRAD ? period : 0);
+    for (int64_t t = 0, q = 0; t < vectors; ++t) {
+        const V raw = Ln::load(w + t * L) + Ln::load(own + q * L);
+        const V lift = raw > none ? unit : flat;
+        const V e = exponential<L>(raw * lift - Ln::load(high + q * L));
+        Ln::store(w + t * L, e);
+        sums.total[q] += e;
+        if (GRAD) {
+            Ln::store(u + t * L, e * lift);
+            leanings.total[q] += e * lift;
+        }
+        if (!ALIGNED && ++q == period) q = 0;
+    }
+    sums.finish(heads, period, sum);
+    if (GRAD) leanings.finish(heads, period, leaning);
+}
+
 template <class T, int L, bool GRAD>
 void forward_rows(const Rows& rows, const Options& o, const Forward<T>& f) {
     typedef Lanes<T, L> Ln;
-    typedef typename Ln::V V;
     const int64_t heads = o.heads, width = o.width, size = heads * width;
     const int64_t chunk = BUFFER / heads, period = heads / common(heads, L);
-    const V slope = Ln::all(T(o.slope)), none = V{}, unit = Ln::all(T(1));
     const Add<T> add = add_for<T, L, GRAD>(heads, width);
-    const Gather<T> fetch = gather_for<T, 1>(heads);
+    const Fetch<T> fetch = fetch_for<T>(heads);
     each_row(rows, o.threads, [&](int64_t i) {
         alignas(64) T w[BUFFER + L], u[GRAD ? BUFFER + L : 1];
         alignas(64) T own[MOST_HEADS * L], high[MOST_HEADS * L];
+        alignas(64) uint32_t codes[BUFFER + L];
         T top[MOST_HEADS], sum[MOST_HEADS], leaning[MOST_HEADS];
-        T* const parts[] = {w};
+        T inverse[MOST_HEADS], share[MOST_HEADS];
         T* out = f.out + i * size;
         T* lean = GRAD ? f.lean + i * size : nullptr;
-        for (int64_t c = 0; c < size; ++c) out[c] = 0;
-        if (GRAD)
-            for (int64_t c = 0; c < size; ++c) lean[c] = 0;
         const int64_t begin = rows.indptr[i], end = rows.indptr[i + 1];
-        for (int64_t h = 0; h < heads; ++h) top[h] = sum[h] = leaning[h] = 0;
+        for (int64_t h = 0; h < heads; ++h) top[h] = sum[h] = leaning[h] = inverse[h] = 0;
+        if (begin == end) {
+            for (int64_t c = 0; c < size; ++c) out[c] = 0;
+            if (GRAD)
+                for (int64_t c = 0; c < size; ++c) lean[c] = 0;
+        }
         repeat<T, L>(f.score_dst + i * heads, heads, period, own);
         const uint32_t key = o.dropped ? receiver_key(i, o.seed) : 0;
         for (int64_t from = begin; from < end; from += chunk) {
             const int64_t m = end - from < chunk ? end - from : chunk, flat = m * heads;
-            const Edges edges = {rows.indices + from, m, rows.n_edges - 1 - from};
-            fetch(edges, heads, f.score_src, parts);
             const int64_t vectors = (flat + L - 1) / L;
-            for (int64_t k = flat; k < vectors * L; ++k) w[k] = -__builtin_inf();
-            // LeakyReLU rises, so the largest logit is that of the largest score
+            const Edges edges = {rows.indices + from, m, rows.n_edges - 1 - from};
             T now[MOST_HEADS], shrink[MOST_HEADS];
-            for (int64_t h = 0; h < heads; ++h) now[h] = -__builtin_inf();
-            largest_by_head<T, L>(w, vectors, heads, period, now);
+            fetch.scores(edges, heads, f.score_src, w, now);
+            for (int64_t k = flat; k < vectors * L; ++k) w[k] = -__builtin_inf();
             bool grew = false;
             for (int64_t h = 0; h < heads; ++h) {
+                // LeakyReLU rises, so the largest logit is that of the largest score
                 T logit = now[h] + f.score_dst[i * heads + h];
                 logit = logit > 0 ? logit : logit * T(o.slope);
                 shrink[h] = 1;
@@ -392,43 +505,32 @@ void forward_rows(const Rows& rows, const Options& o, const Forward<T>& f) {
                 if (GRAD) scale_by_head(lean, shrink, heads, width);
             }
             repeat<T, L>(top, heads, period, high);
-            for (int64_t t = 0, q = 0; t < vectors; ++t) {
-                const V raw = Ln::load(w + t * L) + Ln::load(own + q * L);
-                const V lift = raw > none ? unit : slope;
-                const V e = exponential<L>(raw * lift - Ln::load(high + q * L));
-                Ln::store(w + t * L, e);
-                if (GRAD) Ln::store(u + t * L, e * lift);
-                if (++q == period) q = 0;
+            // what fills the last vector up is the least that exp gives: nothing beside a sum >= 1
+            if (period == 1)
+                exponentials<T, L, GRAD, true>(vectors, heads, 1, T(o.slope), own, high, w, u, sum,
+                                               leaning);
+            else
+                exponentials<T, L, GRAD, false>(vectors, heads, period, T(o.slope), own, high, w,
+                                                u, sum, leaning);
+            if (o.dropped) {
+                uint32_t by_edge[BUFFER];
+                for (int64_t e = 0; e < m; ++e) by_edge[e] = uint32_t(edges.end[e]) * STEP ^ key;
+                fetch.codes(by_edge, m, heads, codes);
+                for (int64_t k = flat; k < vectors * L; ++k) codes[k] = 0;
+                drop<T, L, GRAD>(codes, vectors, o, w, u);
             }
-            for (int64_t k = flat; k < vectors * L; ++k) {
-                w[k] = 0;
-                if (GRAD) u[k] = 0;
-            }
-            add_by_head<T, L>(w, vectors, heads, period, sum);
-            if (GRAD) add_by_head<T, L>(u, vectors, heads, period, leaning);
-            if (o.dropped)
-                for (int64_t e = 0; e < m; ++e)
-                    for (int64_t h = 0; h < heads; ++h) {
-                        const bool kept = draw(key, edges.end[e], heads, h) >= o.dropped;
-                        const T by = kept ? T(o.kept_scale) : T(0);
-                        w[e * heads + h] *= by;
-                        if (GRAD) u[e * heads + h] *= by;
-                    }
-            add(edges, heads, width, f.value, w, u, out, lean);
+            const bool last = from + chunk >= end;
+            if (last)
+                for (int64_t h = 0; h < heads; ++h) {
+                    inverse[h] = 1 / sum[h];
+                    share[h] = leaning[h] * inverse[h];
+                }
+            add(edges, heads, width, f.value, w, u,
+                {out, lean, from == begin, last ? inverse : nullptr, share});
         }
-        T inverse[MOST_HEADS];
         for (int64_t h = 0; h < heads; ++h) {
-            inverse[h] = begin < end ? 1 / sum[h] : 0;
             f.top[i * heads + h] = top[h];
             f.inverse[i * heads + h] = inverse[h];
-        }
-        scale_by_head(out, inverse, heads, width);
-        if (GRAD) {
-            scale_by_head(lean, inverse, heads, width);
-            for (int64_t h = 0; h < heads; ++h) {
-                const T share = leaning[h] * inverse[h];
-                for (int64_t c = h * width; c < (h + 1) * width; ++c) lean[c] -= share * out[c];
-            }
         }
     });
 }
@@ -452,57 +554,75 @@ void pack_receivers(const Options& o, const Backward<T>& b) {
         }
 }
 
-template <class T, int L>
-void backward_rows(const Rows& rows, const Options& o, const Backward<T>& b) {
+// Coefficients alpha in place of w, those times the slope in u, and the sums of u times delta
+template <class T, int L, bool ALIGNED>
+inline void coefficients(int64_t vectors, int64_t heads, int64_t period, T slope, const T* own,
+                         const T* top, const T* inverse, const T* delta, T* w, T* u, T* lost) {
     typedef Lanes<T, L> Ln;
     typedef typename Ln::V V;
+    const V none = V{}, flat = Ln::all(slope), unit = Ln::all(T(1));
+    HeadSums<T, L> sums(period);
+    for (int64_t t = 0, q = 0; t < vectors; ++t) {
+        const V raw = Ln::load(w + t * L) + Ln::load(own + q * L);
+        const V lift = raw > none ? unit : flat;
+        const V alpha =
+            exponential<L>(raw * lift - Ln::load(top + t * L)) * Ln::load(inverse + t * L);
+        Ln::store(w + t * L, alpha);
+        Ln::store(u + t * L, alpha * lift);
+        sums.total[q] += alpha * lift * Ln::load(delta + t * L);
+        if (!ALIGNED && ++q == period) q = 0;
+    }
+    sums.finish(heads, period, lost);
+}
+
+template <class T, int L>
+void backward_rows(const Rows& rows, const Options& o, const Backward<T>& b) {
     const int64_t heads = o.heads, width = o.width, size = heads * width;
     const int64_t chunk = BUFFER / heads, period = heads / common(heads, L);
-    const V slope = Ln::all(T(o.slope)), none = V{}, unit = Ln::all(T(1));
     const Add<T> add = add_for<T, L, true>(heads, width);
-    const Gather<T> fetch = gather_for<T, 4>(heads);
+    const Fetch<T> fetch = fetch_for<T>(heads);
     pack_receivers<T, L>(o, b);
     each_row(rows, o.threads, [&](int64_t j) {
         alignas(64) T w[BUFFER + L], u[BUFFER + L], top[BUFFER + L], inverse[BUFFER + L];
         alignas(64) T delta[BUFFER + L], own[MOST_HEADS * L], second[MOST_COLUMNS];
+        alignas(64) uint32_t codes[BUFFER + L];
         T* const parts[] = {w, top, inverse, delta};
         T lost[MOST_HEADS];
         T* grad_value = b.grad_value + j * size;
-        for (int64_t c = 0; c < size; ++c) grad_value[c] = second[c] = 0;
+        T* grad_score = b.grad_score_src + j * heads;
         const int64_t begin = rows.indptr[j], end = rows.indptr[j + 1];
+        if (begin == end) {
+            for (int64_t c = 0; c < size; ++c) grad_value[c] = 0;
+            for (int64_t h = 0; h < heads; ++h) grad_score[h] = 0;
+            return;
+        }
         for (int64_t h = 0; h < heads; ++h) lost[h] = 0;
         repeat<T, L>(b.score_src + j * heads, heads, period, own);
         for (int64_t from = begin; from < end; from += chunk) {
             const int64_t m = end - from < chunk ? end - from : chunk, flat = m * heads;
-            const Edges edges = {rows.indices + from, m, rows.n_edges - 1 - from};
-            fetch(edges, heads, b.packed, parts);
             const int64_t vectors = (flat + L - 1) / L;
+            const Edges edges = {rows.indices + from, m, rows.n_edges - 1 - from};
+            fetch.packed(edges, heads, b.packed, parts);
             for (int64_t k = flat; k < vectors * L; ++k) w[k] = top[k] = inverse[k] = delta[k] = 0;
-            for (int64_t t = 0, q = 0; t < vectors; ++t) {
-                const V raw = Ln::load(w + t * L) + Ln::load(own + q * L);
-                const V lift = raw > none ? unit : slope;
-                const V alpha = exponential<L>(raw * lift - Ln::load(top + t * L)) *
-                                Ln::load(inverse + t * L);
-                Ln::store(w + t * L, alpha);
-                Ln::store(u + t * L, alpha * lift);
-                Ln::store(delta + t * L, alpha * lift * Ln::load(delta + t * L));
-                if (++q == period) q = 0;
+            if (period == 1)
+                coefficients<T, L, true>(vectors, heads, 1, T(o.slope), own, top, inverse, delta,
+                                         w, u, lost);
+            else
+                coefficients<T, L, false>(vectors, heads, period, T(o.slope), own, top, inverse,
+                                          delta, w, u, lost);
+            if (o.dropped) {
+                uint32_t by_edge[BUFFER];
+                for (int64_t e = 0; e < m; ++e)
+                    by_edge[e] = receiver_key(edges.end[e], o.seed) ^ uint32_t(j) * STEP;
+                fetch.codes(by_edge, m, heads, codes);
+                for (int64_t k = flat; k < vectors * L; ++k) codes[k] = 0;
+                drop<T, L, true>(codes, vectors, o, w, u);
             }
-            add_by_head<T, L>(delta, vectors, heads, period, lost);
-            if (o.dropped)
-                for (int64_t e = 0; e < m; ++e) {
-                    const uint32_t key = receiver_key(edges.end[e], o.seed);
-                    for (int64_t h = 0; h < heads; ++h) {
-                        const bool kept = draw(key, j, heads, h) >= o.dropped;
-                        const T by = kept ? T(o.kept_scale) : T(0);
-                        w[e * heads + h] *= by;
-                        u[e * heads + h] *= by;
-                    }
-                }
-            add(edges, heads, width, b.grad, w, u, grad_value, second);
+            add(edges, heads, width, b.grad, w, u,
+                {grad_value, second, from == begin, nullptr, nullptr});
         }
         for (int64_t h = 0; h < heads; ++h)
-            b.grad_score_src[j * heads + h] =
+            grad_score[h] =
                 inner<T, L>(second + h * width, b.value + j * size + h * width, width) - lost[h];
     });
 }
@@ -516,8 +636,8 @@ inline void sum_columns(const Rows& rows, const Sum<T>& s, int64_t i, int64_t co
     const int64_t end = rows.indptr[i + 1];
     for (int64_t e = rows.indptr[i]; e < end; ++e) {
         const int64_t ahead = e + AHEAD < rows.n_edges ? e + AHEAD : rows.n_edges - 1;
-        prefetch_row(s.x + rows.indices[ahead] * s.width + column, N * L);
-        const T* row = s.x + rows.indices[e] * s.width + column;
+        prefetch_row(s.x + int64_t(rows.indices[ahead]) * s.width + column, N * L);
+        const T* row = s.x + int64_t(rows.indices[e]) * s.width + column;
         const T weight = s.weight ? s.weight[e] : T(1);
 #pragma GCC unroll 16
         for (int k = 0; k < N; ++k) total[k] += weight * Lanes<T, L>::load(row + k * L);
