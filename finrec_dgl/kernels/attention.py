@@ -38,17 +38,19 @@ def attend(
     Formulas (4) and (5) of arXiv 2506.05873, after Velickovic et al., 2018. This is the one place
     where the arithmetic of attention is done.
     Shapes: score_src [n_src, heads], score_dst [n_dst, heads], value [n_src, heads, width];
-    returns [n_dst, heads, width]. ``slope``: of LeakyReLU below 0, above 0, up to 1. ``dropout`` falls
-    on the coefficients: which are dropped follows from a number drawn from PyTorch's generator,
-    and the pair of nodes, alike whoever computes it; edges that repeat a pair fall together.
+    returns [n_dst, heads, width]. ``slope``: of LeakyReLU below 0; above 0, up to 1. ``dropout``
+    falls on the coefficients: which are dropped follows from a number drawn from PyTorch's
+    generator and the pair of nodes, alike whoever computes it; edges that repeat a pair fall
+    together.
     ``kernels``: see ``finrec_dgl.kernels.choose``. Native kernels hold nothing of edges x width,
     forward or backward; with them the result is the same to the bit for any number of threads.
-    Raises UsageError for shapes that do not fit each other.
+    Raises UsageError for shapes that do not fit each other, and for numbers out of range.
     """
     _check_shapes(edges, score_src, score_dst, value)
     if not (0 < slope <= 1 and 0 <= dropout < 1):
         raise UsageError(
-            f"slope is {slope} and dropout {dropout}", expected="slope above 0 up to 1, dropout from 0 to below 1"
+            f"slope is {slope} and dropout {dropout}",
+            expected="slope above 0, up to 1; dropout from 0 to below 1",
         )
     heads, width = value.shape[1:]
     chosen = choose(kernels, value, score_src, score_dst)

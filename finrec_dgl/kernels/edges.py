@@ -101,9 +101,7 @@ def relation_edges(graph: Any, relation: Any = None) -> Edges:
     if relation not in kept:
         one = graph if relation is None else graph[relation]
         source, target = one.edges(order="eid")
-        kept[relation] = Edges(
-            one.num_src_nodes(), one.num_dst_nodes(), source.int(), target.int()
-        )
+        kept[relation] = Edges(one.num_src_nodes(), one.num_dst_nodes(), source.int(), target.int())
     return kept[relation]
 
 
@@ -117,9 +115,7 @@ def _compress(row: Tensor, column: Tensor, n_rows: int) -> Compressed:
 
 def _transpose(rows: Compressed, n_rows: int, n_columns: int) -> Compressed:
     made = _empty(n_columns, rows.indices)
-    find_library().call(
-        "finrec_transpose", n_rows, n_columns, rows.indptr, rows.indices, *made
-    )
+    find_library().call("finrec_transpose", n_rows, n_columns, rows.indptr, rows.indices, *made)
     return Compressed(*made)
 
 

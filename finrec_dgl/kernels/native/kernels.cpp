@@ -211,8 +211,8 @@ void add_rows(const Edges& edges, int64_t heads, int64_t width, const T* base, c
         constexpr int N = H * K, SIZE = N * L;
         V one[N], two[TWO ? N : 1];
         for (int k = 0; k < N; ++k) {
-            one[k] = goal.fresh ? V{} : Ln::load(first + k * L);
-            if (TWO) two[k] = goal.fresh ? V{} : Ln::load(second + k * L);
+            one[k] = V{};
+            if (TWO) two[k] = V{};
         }
         for (int64_t e = 0; e < edges.count; ++e) {
             prefetch_row(base + edges.ahead(e, AHEAD) * SIZE, SIZE);
@@ -225,6 +225,10 @@ void add_rows(const Edges& edges, int64_t heads, int64_t width, const T* base, c
             }
         }
         for (int k = 0; k < N; ++k) {
+            if (!goal.fresh) {  // a chunk is summed by itself: fewer roundings in a long row
+                one[k] += Ln::load(first + k * L);
+                if (TWO) two[k] += Ln::load(second + k * L);
+            }
             if (goal.scale) {
                 one[k] *= goal.scale[k / K];
                 if (TWO) two[k] = two[k] * goal.scale[k / K] - one[k] * goal.share[k / K];
