@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from typing import Any
 
 import torch
 
+from finrec_dgl.base.measure import measured
 from finrec_dgl.graph.backend import dgl
 from finrec_dgl.kernels import Edges, attend, relation_edges
 from finrec_dgl.kernels.library import find_library
@@ -152,10 +152,11 @@ def difference(graph: Any) -> dict[str, float]:
     """By output and gradient, how far native code and DGL are apart, as a share of the largest."""
     found = {side: attention(graph, side, True)() for side in ("native", "dgl")}
     names = ("out", "grad_score_src", "grad_score_dst", "grad_value")
-    return {
-        name: float((one - other).abs().max() / other.abs().max())
-        for name, one, other in zip(names, found["native"], found["dgl"], strict=True)
-    }
+    pairs = zip(names, found["native"], found["dgl"], strict=True)
+    with torch.no_grad():
+        return {
+            name: float((one - other).abs().max() / other.abs().max()) for name, one, other in pairs
+        }
 
 
 def peak(case: str, side: str, sizes: list[int], threads: int) -> float:
@@ -175,9 +176,11 @@ def measure_memory(case: str, side: str, graph: Any) -> float:
         if side == "native":
             _ = edges.by_receiver, edges.by_sender
     once = layer(graph, side) if case == "layer" else attention(graph, side, True)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    once()
-    return (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024
+    with measured() as before:
+        pass
+    with measured() as during:
+        once()
+    return during.peak_mib - before.peak_mib
 
 
 def main() -> int:
