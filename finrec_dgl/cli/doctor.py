@@ -52,6 +52,7 @@ def examine() -> list[Check]:
     groups: tuple[Callable[[], Iterator[Check]], ...] = (
         packages,
         graph_backend,
+        native_kernels,
         encoder,
         processor,
         places,
@@ -116,6 +117,18 @@ def graph_backend() -> Iterator[Check]:
         else "no GraphBolt for this PyTorch: a stand-in serves, nothing here needs it"
     )
     yield Check("dgl with torch", f"{backend.dgl} with {backend.torch}, {told}")
+
+
+def native_kernels() -> Iterator[Check]:
+    """Who does the arithmetic over edges where ``kernels`` is ``auto``, and why."""
+    from finrec_dgl.kernels.library import find_library
+
+    library = find_library()
+    if library.handle is None:
+        mend = f"install g++ or clang++, then {_REINSTALL}"
+        yield Check("kernels", f"dgl, much slower: {library.told}", WARNING, mend)
+        return
+    yield Check("kernels", f"native: {library.told}")
 
 
 def encoder() -> Iterator[Check]:

@@ -2,57 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from finrec_dgl.graph.backend import dgl
+from finrec_dgl.kernels import Edges, attend
 from finrec_dgl.nn.fusion import Fusion
 
 # below one edge in this many nodes, a relation is reduced to the nodes that take part in it
 _SPARSE = 2
-
-
-def attend(
-    edges: Any,
-    score_src: Tensor,
-    score_dst: Tensor,
-    value: Tensor,
-    *,
-    slope: float = 0.2,
-    dropout: float = 0.0,
-) -> Tensor:
-    """Attention of every destination node over its in-neighbours in one relation.
-
-    alpha_ij = softmax over j in N(i) of LeakyReLU(score_src_j + score_dst_i)
-    out_i    = sum over j in N(i) of alpha_ij value_j, and zero where N(i) is empty
-
-    Formulas (4) and (5) of arXiv 2506.05873, after Velickovic et al., 2018. This is the one place
-    where the arithmetic of attention is done. ``edges``: a graph or block of one relation.
-    Shapes: score_src [n_src, heads], score_dst [n_dst, heads], value [n_src, heads, width];
-    returns [n_dst, heads, width]. ``dropout`` falls on the coefficients.
-    """
-    logits = functional.leaky_relu(dgl.ops.u_add_v(edges, score_src, score_dst), slope)
-    alpha = dgl.ops.edge_softmax(edges, logits)  # [edges, heads]
-    if dropout:
-        alpha = functional.dropout(alpha, dropout)
-    return dgl.ops.u_mul_e_sum(edges, value, alpha.unsqueeze(-1))
-
-
-def compact(edges: Any) -> tuple[Any, Tensor, Tensor]:
-    """One relation as a block of just the nodes that have an edge, and their numbers.
-
-    Returns the block, the senders int64 [s] and the receivers int64 [r], both sorted.
-    """
-    source, target = edges.edges()
-    senders, source = torch.unique(source, return_inverse=True)
-    receivers, target = torch.unique(target, return_inverse=True)
-    block = dgl.create_block(
-        (source, target), num_src_nodes=len(senders), num_dst_nodes=len(receivers)
-    )
-    return block, senders.long(), receivers.long()
 
 
 class RelationAttention(nn.Module):
@@ -65,13 +22,22 @@ class RelationAttention(nn.Module):
 
     The gate depends on the sender and the relation, not on the edge: it costs nodes, not edges.
     Other operators than the gate: see ``finrec_dgl.nn.fusion``; with ``graph`` this is a GATConv
-    with separate weights for both ends and without bias.
+    with separate weights for both ends and without bias. ``kernels``: who does the arithmetic over
+    edges, see ``finrec_dgl.kernels.choose``.
     Shapes: text [n_src, dim], h_src [n_src, dim], h_dst [n_dst, dim]; returns [n_dst, dim].
     """
 
-    def __init__(self, dim: int, heads: int, fusion: str, attention_dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        dim: int,
+        heads: int,
+        fusion: str,
+        attention_dropout: float = 0.0,
+        kernels: str = "auto",
+    ) -> None:
         super().__init__()
         self.heads = heads
+        self.kernels = kernels
         self.attention_dropout = attention_dropout
         self.fusion = Fusion(fusion, dim)
         self.receiver = nn.Linear(dim, dim, bias=False)
@@ -81,30 +47,34 @@ class RelationAttention(nn.Module):
             nn.init.xavier_uniform_(weight)
 
     def forward(
-        self, edges: Any, text: Tensor, has_text: Tensor, h_src: Tensor, h_dst: Tensor
+        self, edges: Edges, text: Tensor, has_text: Tensor, h_src: Tensor, h_dst: Tensor
     ) -> Tensor:
         """Messages of all senders, weighed by each receiver."""
-        if not edges.num_edges():
+        if not len(edges):
             return torch.zeros_like(h_dst)
-        if edges.num_edges() * _SPARSE >= max(len(h_src), len(h_dst)):
+        if len(edges) * _SPARSE >= max(len(h_src), len(h_dst)):
             return self._attend(edges, text, has_text, h_src, h_dst)
         # few nodes take part, such as those with ties: only they cost anything
-        small, senders, receivers = compact(edges)
+        small, senders, receivers = edges.compact
         out = self._attend(
             small, text[senders], has_text[senders], h_src[senders], h_dst[receivers]
         )
         return h_dst.new_zeros(h_dst.shape).index_copy(0, receivers, out)
 
     def _attend(
-        self, edges: Any, text: Tensor, has_text: Tensor, h_src: Tensor, h_dst: Tensor
+        self, edges: Edges, text: Tensor, has_text: Tensor, h_src: Tensor, h_dst: Tensor
     ) -> Tensor:
         value = self.fusion(text, h_src, has_text).unflatten(1, (self.heads, -1))
-        receiver = self.receiver(h_dst).unflatten(1, (self.heads, -1))
+        # a_dst . W_dst h_i with the weights multiplied first: a column a head, not ``dim`` of them
+        by_head = self.receiver.weight.unflatten(0, (self.heads, -1))
+        to_score = (by_head * self.attend_dst.unsqueeze(-1)).sum(1)
         out = attend(
             edges,
-            (value * self.attend_src).sum(-1),
-            (receiver * self.attend_dst).sum(-1),
+            # a_src . v_j by one product with a block a head: half a pass over the values each way
+            value.flatten(1) @ torch.block_diag(*self.attend_src.unsqueeze(-1)),
+            h_dst @ to_score.T,
             value,
             dropout=self.attention_dropout if self.training else 0.0,
+            kernels=self.kernels,
         )
         return out.flatten(1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from finrec_dgl.base.config import choice, refuse
+from finrec_dgl.kernels import KERNELS
 
 RELATIONS = ("derived", "observed")
 FUSIONS = ("gate", "concat", "sum", "text", "graph")
@@ -125,6 +126,8 @@ class HybridConfig:
     ``pseudo_columns`` categories used by ``columns``; empty: all
     ``pseudo_file``   labels used by ``file``: CSV or Parquet
     ``pseudo_noise``  share of the nodes that get the target of another one, to see what that costs
+    ``kernels``       who does the arithmetic over edges: ``native`` code, plain ``torch`` or
+                      ``dgl``; ``auto``: the first of them that can
     """
 
     relations: str = "derived"
@@ -158,6 +161,7 @@ class HybridConfig:
     pseudo_columns: tuple[str, ...] = ()
     pseudo_file: str | None = None
     pseudo_noise: float = 0.0
+    kernels: str = "auto"
     derived: DerivedConfig = field(default_factory=DerivedConfig)
 
     def __post_init__(self) -> None:
@@ -169,6 +173,7 @@ class HybridConfig:
             *choice("ids", self.ids, IDS),
             *choice("ids_start", self.ids_start, IDS_STARTS),
             *choice("pseudo_target", self.pseudo_target, PSEUDO_TARGETS),
+            *choice("kernels", self.kernels, KERNELS),
         ]
         for name in ("dim", "dim_two", "layers", "linear_layers", "heads", "pseudo_classes"):
             if getattr(self, name) < 1:

@@ -118,6 +118,7 @@ class HybridRecommender(nn.Module):
                 fusion=fusion,
                 dropout=config.dropout,
                 attention_dropout=config.attention_dropout,
+                kernels=config.kernels,
             )
             if attends
             else None
@@ -127,6 +128,7 @@ class HybridRecommender(nn.Module):
                 dim=config.dim_two,
                 layers=config.linear_layers if config.graph else 0,
                 fusion=fusion_two,
+                kernels=config.kernels,
             )
             if fuses
             else None

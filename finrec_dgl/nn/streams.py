@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS, NODE_TYPES, Relation
-from finrec_dgl.graph.backend import dgl
+from finrec_dgl.kernels import neighbour_sum, relation_edges
 from finrec_dgl.nn.attention import RelationAttention
 from finrec_dgl.nn.fusion import Fusion, linear_map
 
@@ -73,6 +73,7 @@ class AttentionLayer(nn.Module):
         dropout: float,
         attention_dropout: float,
         last: bool,
+        kernels: str = "auto",
     ) -> None:
         super().__init__()
         self.relations = tuple(relations)
@@ -80,7 +81,7 @@ class AttentionLayer(nn.Module):
         self.last = last
         self.messages = nn.ModuleDict(
             {
-                key(relation): RelationAttention(dim, heads, fusion, attention_dropout)
+                key(relation): RelationAttention(dim, heads, fusion, attention_dropout, kernels)
                 for relation in self.relations
             }
         )
@@ -104,13 +105,13 @@ class AttentionLayer(nn.Module):
             for relation in self.relations:
                 if relation[2] != name:
                     continue
-                edges, sender = layer[relation], relation[0]
+                edges, sender = relation_edges(layer, relation), relation[0]
                 brought.append(
                     self.messages[key(relation)](
                         edges, text[sender], has_text[sender], states[sender], own[name]
                     )
                 )
-                present.append(edges.in_degrees() > 0)
+                present.append(edges.in_degree > 0)
             mixed = self.mixers[name](torch.stack(brought), torch.stack(present))
             state = mixed + self.own[name](own[name])
             out[name] = state if self.last else functional.relu(state)
@@ -139,6 +140,7 @@ class StreamOne(nn.Module):
         fusion: str,
         dropout: float,
         attention_dropout: float,
+        kernels: str = "auto",
     ) -> None:
         super().__init__()
         self.layers = nn.ModuleList(
@@ -150,6 +152,7 @@ class StreamOne(nn.Module):
                 dropout=dropout,
                 attention_dropout=attention_dropout,
                 last=number == layers - 1,
+                kernels=kernels,
             )
             for number in range(layers)
         )
@@ -182,8 +185,9 @@ class StreamTwo(nn.Module):
     Shapes: [n_src, dim] in, [n_out, dim] out.
     """
 
-    def __init__(self, *, dim: int, layers: int, fusion: str) -> None:
+    def __init__(self, *, dim: int, layers: int, fusion: str, kernels: str = "auto") -> None:
         super().__init__()
+        self.kernels = kernels
         self.layers = 0 if fusion == "text" else layers
         if fusion != "text":
             self.weight = nn.Parameter(torch.ones(layers + 1))
@@ -223,7 +227,7 @@ class StreamTwo(nn.Module):
             states = _sources(blocks[-self.layers], states)
         total = {name: states[name] * self.weight[0] for name in NODE_TYPES}
         for number, layer in enumerate(blocks[len(blocks) - self.layers :], start=1):
-            states = convolve(layer, states, degree)
+            states = convolve(layer, states, degree, self.kernels)
             total = {
                 name: total[name][: len(states[name])] + states[name] * self.weight[number]
                 for name in NODE_TYPES
@@ -231,18 +235,20 @@ class StreamTwo(nn.Module):
         return total
 
 
-def convolve(layer: Any, states: ByType, degree: ByType) -> dict[str, Tensor]:
+def convolve(
+    layer: Any, states: ByType, degree: ByType, kernels: str = "auto"
+) -> dict[str, Tensor]:
     """One graph convolution over interactions, both ways; zero for a node without neighbours."""
     out = {}
     for sender, receiver, relation in (
         ("user", "item", INTERACTS),
         ("item", "user", INTERACTED_BY),
     ):
-        edges = layer[relation]
+        edges = relation_edges(layer, relation)
         n_src, n_dst = layer.num_src_nodes(sender), layer.num_dst_nodes(receiver)
         d_src = degree[sender][:n_src].clamp(min=1).unsqueeze(1)
         d_dst = degree[receiver][:n_dst].unsqueeze(1)
-        summed = dgl.ops.copy_u_sum(edges, states[sender][:n_src] * d_src.rsqrt())
-        count = edges.in_degrees().to(summed.dtype).clamp(min=1).unsqueeze(1)
+        summed = neighbour_sum(edges, states[sender][:n_src] * d_src.rsqrt(), kernels=kernels)
+        count = edges.in_degree.to(summed.dtype).clamp(min=1).unsqueeze(1)
         out[receiver] = summed / count * d_dst.sqrt()
     return out

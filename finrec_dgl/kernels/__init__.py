@@ -1,0 +1,8 @@
+"""Attention and sums over the edges of one relation: native code, and two ways without it."""
+
+from finrec_dgl.kernels.attention import attend
+from finrec_dgl.kernels.backend import KERNELS, choose
+from finrec_dgl.kernels.edges import Edges, relation_edges
+from finrec_dgl.kernels.sums import neighbour_sum
+
+__all__ = ["KERNELS", "Edges", "attend", "choose", "neighbour_sum", "relation_edges"]

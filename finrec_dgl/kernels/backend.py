@@ -1,0 +1,38 @@
+"""Chooses who does the arithmetic over edges: native code, plain PyTorch, or DGL."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from finrec_dgl.base.config import choice, refuse
+from finrec_dgl.base.errors import UsageError
+from finrec_dgl.kernels.library import find_library
+
+KERNELS = ("auto", "native", "torch", "dgl")
+
+
+def choose(kernels: str, *tensors: Tensor) -> str:
+    """``native``, ``torch`` or ``dgl``, for work on ``tensors``.
+
+    ``auto``: native code for float32 and float64 on the CPU, else ``torch``; ``dgl`` where the
+    library was not built. ``native`` likewise takes ``torch`` for other types and devices, and
+    raises UsageError where there is no library. Raises ConfigError for an unknown name.
+    """
+    refuse(choice("kernels", kernels, KERNELS), where="model.kernels")
+    if kernels in ("torch", "dgl"):
+        return kernels
+    library = find_library()
+    if kernels == "native" and library.handle is None:
+        raise UsageError(
+            f"kernels is native, but the native library cannot be used: {library.told}",
+            where="model.kernels",
+            mend="set model.kernels=auto, or install again where a C++ compiler is found",
+        )
+    dtype = tensors[0].dtype
+    plain = dtype in (torch.float32, torch.float64)
+    if any(not one.is_cpu for one in tensors) or not plain:
+        return "torch"
+    if any(one.dtype != dtype for one in tensors):
+        return "torch"
+    return "dgl" if library.handle is None else "native"

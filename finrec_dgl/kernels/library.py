@@ -1,0 +1,79 @@
+"""Finds and loads the native library, and calls it on the memory of tensors."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from finrec_dgl.base.errors import FinrecError
+from finrec_dgl.kernels.build import NAME
+
+LEVELS = ("plain", "AVX2", "AVX-512")
+MOST_HEADS = 128
+MOST_COLUMNS = 4096
+_INTERFACE = 1
+_MEND = "install again where a C++ compiler is found, or set kernels to auto, torch or dgl"
+
+
+@dataclass(frozen=True)
+class Library:
+    """The native library: ``handle`` None where it cannot be used, and ``told`` says why.
+
+    ``level``: the instruction set, as an index into LEVELS.
+    """
+
+    handle: ctypes.CDLL | None
+    told: str
+    level: int = 0
+
+    def call(self, name: str, *arguments: int | float | Tensor | None) -> None:
+        """Call a function that returns nothing: integers as int64, tensors by their memory.
+
+        Tensors must be contiguous; they are alive for as long as the call lasts. Raises
+        FinrecError where there is no library.
+        """
+        if self.handle is None:
+            raise FinrecError("the native kernels cannot be used", where=self.told, mend=_MEND)
+        getattr(self.handle, name)(*map(_argument, arguments))
+
+    def compute(self, name: str, like: Tensor, *arguments: int | float | Tensor | None) -> None:
+        """Call the function for the type of ``like``, with as many threads as PyTorch has."""
+        kind = "f32" if like.dtype == torch.float32 else "f64"
+        self.call(f"{name}_{kind}", self.level, torch.get_num_threads(), *arguments)
+
+
+def _argument(one: int | float | Tensor | None) -> object:
+    if isinstance(one, Tensor):
+        return ctypes.c_void_p(one.data_ptr())
+    if isinstance(one, float):
+        return ctypes.c_double(one)
+    return one if one is None else ctypes.c_int64(one)
+
+
+@lru_cache(maxsize=1)
+def find_library() -> Library:
+    """The library that was built with this package."""
+    return load_library(Path(__file__).resolve().parent / NAME)
+
+
+def load_library(path: Path) -> Library:
+    """The library at ``path``; one without a handle where it is absent or cannot be used."""
+    if not path.exists():
+        return Library(None, "not built: no C++ compiler when this package was installed")
+    try:
+        handle = ctypes.CDLL(str(path))
+        for name in ("finrec_interface", "finrec_level", "finrec_openmp"):
+            getattr(handle, name).restype = ctypes.c_int64
+        interface = handle.finrec_interface()
+    except (OSError, AttributeError) as error:
+        return Library(None, " ".join(str(error).split()))
+    if interface != _INTERFACE:
+        return Library(None, f"built for interface {interface}, expected {_INTERFACE}")
+    level = int(handle.finrec_level())
+    threads = "OpenMP" if handle.finrec_openmp() else "one thread: the compiler had no OpenMP"
+    return Library(handle, f"{LEVELS[level]}, {threads}", level)

@@ -1,0 +1,70 @@
+"""The orders of a relation's edges, and that they are made once for each graph."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+import scipy.sparse as sp
+import torch
+from hypothesis import given, settings
+from kernel_relations import needs_native, random_edges, relations
+
+from finrec_dgl.base.errors import UsageError
+from finrec_dgl.graph import INTERACTED_BY, INTERACTS, build_graph
+from finrec_dgl.kernels import Edges, relation_edges
+
+
+@needs_native
+@settings(max_examples=40, deadline=None)
+@given(edges=relations)
+def test_compressed_edges_are_the_edges(edges):
+    """Catches an edge lost or doubled on the way into either order."""
+    ones = np.ones(len(edges))
+    both = edges.source.numpy(), edges.target.numpy()
+    plain = sp.coo_array((ones, both), shape=(edges.n_src, edges.n_dst)).toarray()
+    for rows, expected in ((edges.by_receiver, plain.T), (edges.by_sender, plain)):
+        found = np.zeros_like(expected)
+        indptr, indices = rows.indptr.numpy(), rows.indices.numpy()
+        for i in range(len(expected)):
+            mine = indices[indptr[i] : indptr[i + 1]]
+            assert (np.diff(mine) >= 0).all()
+            np.add.at(found[i], mine, 1)
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_edges_are_made_once_for_each_graph_and_go_with_it():
+    """Catches a conversion at every call, and graphs that are kept for ever."""
+    graph = build_graph(4, 3, np.array([0, 1, 3]), np.array([2, 2, 0]))
+    edges = relation_edges(graph, INTERACTS)
+    assert relation_edges(graph, INTERACTS) is edges
+    assert relation_edges(graph, INTERACTED_BY) is not edges
+    assert (edges.n_src, edges.n_dst) == (4, 3)
+    assert edges.source.tolist() == [0, 1, 3]
+    assert edges.target.tolist() == [2, 2, 0]
+    assert edges.in_degree.tolist() == [1, 0, 2]
+    gone = weakref.ref(edges)
+    del edges, graph
+    gc.collect()
+    assert gone() is None
+
+
+def test_compact_edges_join_the_same_nodes():
+    """Catches numbers mixed up where a relation is reduced to the nodes that take part in it."""
+    edges = random_edges(200, 300, 20)
+    small, senders, receivers = edges.compact
+    assert small.n_src == len(set(edges.source.tolist())) == len(senders)
+    assert torch.equal(senders[small.source.long()], edges.source.long())
+    assert torch.equal(receivers[small.target.long()], edges.target.long())
+
+
+@pytest.mark.parametrize(
+    ("source", "target"),
+    [([0, 4], [0, 0]), ([0, -1], [0, 0]), ([0, 1], [0, 3]), ([0, 1], [0])],
+)
+def test_edges_that_native_code_would_trip_over_are_refused(source, target):
+    """Catches a read out of bounds."""
+    with pytest.raises(UsageError, match="expected"):
+        Edges(4, 3, torch.tensor(source).int(), torch.tensor(target).int())
+    with pytest.raises(UsageError, match="int32"):
+        Edges(4, 3, torch.tensor([0]), torch.tensor([0]))
