@@ -12,15 +12,17 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
+from figures import Row, tell
 
 from finrec_dgl.base.config import apply_sets, read_toml
-from finrec_dgl.base.errors import DataError, FinrecError
-from finrec_dgl.base.files import write_json
+from finrec_dgl.base.errors import DataError
 from finrec_dgl.baselines.popularity import Popularity
 from finrec_dgl.dataset import Dataset, load_dataset
+from finrec_dgl.dataset.snapshot import Pairs
 from finrec_dgl.dataset.windows import Window
 from finrec_dgl.evaluation import window_ndcg
 from finrec_dgl.training.config import read_settings
@@ -53,9 +55,29 @@ def carried_over(whole: Dataset, held: Dataset, window: Window) -> Window:
     user = held.user_indices(whole.user_ids.take(window.targets.user))
     item = held.item_indices(whole.item_ids.take(window.targets.item))
     known = (user >= 0) & (item >= 0)
-    targets = type(window.targets)(user[known], item[known])
+    targets = Pairs(user[known], item[known])
     candidates = held.cold("test") & held.candidates("test")
     return Window(None, None, held.snapshot("fit"), targets, candidates)
+
+
+def measure(dataset: Path, helds: Sequence[Path], config: Path, sets: list[str]) -> Iterator[Row]:
+    """A row for each of the data sets with products held out."""
+    settings = read_settings(apply_sets(read_toml(config), sets))
+    whole = load_dataset(dataset)
+    knowing = fit(whole, whole.snapshot("fit"), settings)
+    popular = Popularity().fit(whole.snapshot("fit"))
+    for path in helds:
+        held = load_dataset(path)
+        window = asked_of(whole, held_out(whole, held))
+        blind = fit(held, held.snapshot("fit"), settings)
+        yield (
+            str(path),
+            {
+                "known": window_ndcg(knowing, window),
+                "popularity": window_ndcg(popular, window),
+                "text alone": window_ndcg(blind, carried_over(whole, held, window)),
+            },
+        )
 
 
 def main() -> int:
@@ -66,29 +88,7 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], help="one key of it, as key=value")
     parser.add_argument("--out", type=Path, help="a JSON file of the figures")
     asked = parser.parse_args()
-    try:
-        config = read_settings(apply_sets(read_toml(asked.config), asked.set))
-        whole = load_dataset(asked.dataset)
-        knowing = fit(whole, whole.snapshot("fit"), config)
-        popular = Popularity().fit(whole.snapshot("fit"))
-        found = {}
-        for path in asked.held:
-            held = load_dataset(path)
-            window = asked_of(whole, held_out(whole, held))
-            blind = fit(held, held.snapshot("fit"), config)
-            found[str(path)] = {
-                "known": window_ndcg(knowing, window),
-                "popularity": window_ndcg(popular, window),
-                "text alone": window_ndcg(blind, carried_over(whole, held, window)),
-            }
-            shown = "  ".join(f"{name} {value:.4f}" for name, value in found[str(path)].items())
-            print(f"{path}  {shown}", flush=True)
-        if asked.out:
-            write_json(asked.out, found)
-    except FinrecError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return tell(measure(asked.dataset, asked.held, asked.config, asked.set), asked.out)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 
+from finrec_dgl.base.files import write_json
 from finrec_dgl.base.measure import measured
 from finrec_dgl.graph.backend import dgl
 from finrec_dgl.kernels import Edges, attend, relation_edges
@@ -232,10 +233,9 @@ def main() -> int:
         for side, one in found[name].items():
             spread = f"{one['least_ratio']:.1f} to {one['most_ratio']:.1f}"
             print(f"{name:17} {side:7} {one['ms']:9.2f} ms  x{one['ratio']:.1f} ({spread})")
-    text = json.dumps(found, indent=2)
     if given.out:
-        given.out.write_text(text + "\n", encoding="utf-8")
-    print(text)
+        write_json(given.out, found)
+    print(json.dumps(found, indent=2))
     return 0
 
 

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from finrec_dgl.base.errors import FinrecError
-from finrec_dgl.base.files import write_json
+from figures import Row, tell
+
 from finrec_dgl.baselines.content import Content
 from finrec_dgl.baselines.textonly import TextOnly
 from finrec_dgl.dataset import load_dataset
@@ -21,11 +22,24 @@ from finrec_dgl.dataset.windows import validation_windows
 from finrec_dgl.evaluation import window_ndcg
 
 MODELS = {
-    "all held": lambda: TextOnly(),
+    "all held": TextOnly,
     "nearest": lambda: Content(1),
     "5 nearest": lambda: Content(5),
     "5 nearest, posts too": lambda: Content(5, True),
 }
+
+
+def measure(paths: Sequence[Path]) -> Iterator[Row]:
+    """A row for each data set."""
+    for path in paths:
+        (window,) = validation_windows(load_dataset(path), 1)
+        yield (
+            str(path),
+            {
+                name: window_ndcg(make().fit(window.snapshot), window)
+                for name, make in MODELS.items()
+            },
+        )
 
 
 def main() -> int:
@@ -33,22 +47,7 @@ def main() -> int:
     parser.add_argument("datasets", type=Path, nargs="+", help="folders that preprocess made")
     parser.add_argument("--out", type=Path, help="a JSON file of the figures")
     asked = parser.parse_args()
-    try:
-        found = {}
-        for path in asked.datasets:
-            (window,) = validation_windows(load_dataset(path), 1)
-            found[str(path)] = {
-                name: window_ndcg(make().fit(window.snapshot), window)
-                for name, make in MODELS.items()
-            }
-            shown = "  ".join(f"{name} {value:.4f}" for name, value in found[str(path)].items())
-            print(f"{path}  {shown}", flush=True)
-        if asked.out:
-            write_json(asked.out, found)
-    except FinrecError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return tell(measure(asked.datasets), asked.out)
 
 
 if __name__ == "__main__":

@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from figures import Row, tell
+
 from finrec_dgl.base.config import apply_sets, read_toml
-from finrec_dgl.base.errors import FinrecError
-from finrec_dgl.base.files import write_json
 from finrec_dgl.dataset import Dataset, load_dataset
 from finrec_dgl.dataset.windows import horizon, window
 from finrec_dgl.evaluation import window_ndcg
@@ -33,6 +34,16 @@ def reached(dataset: Dataset, config: TrainConfig, start: int) -> float:
     return window_ndcg(fit(dataset, asked.snapshot, config), asked)
 
 
+def measure(path: Path, config: Path, dates: Sequence[str], tries: Sequence[str]) -> Iterator[Row]:
+    """A row for the configuration as it is, and for each change of it."""
+    dataset, mapping = load_dataset(path), read_toml(config)
+    starts = [parse_date(date) for date in dates]
+    for change in ("", *tries):
+        settings = read_settings(apply_sets(mapping, [change] if change else []))
+        values = [reached(dataset, settings, start) for start in starts]
+        yield change or "as it is", dict(zip(dates, values, strict=True))
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("dataset", type=Path, help="a folder that finrec-dgl preprocess made")
@@ -41,22 +52,7 @@ def main() -> int:
     parser.add_argument("--try", action="append", default=[], dest="tries", help="key=value")
     parser.add_argument("--out", type=Path, help="a JSON file of the figures")
     asked = parser.parse_args()
-    try:
-        dataset, mapping = load_dataset(asked.dataset), read_toml(asked.config)
-        starts = [parse_date(date) for date in asked.at]
-        found = {}
-        for change in ("", *asked.tries):
-            config = read_settings(apply_sets(mapping, [change] if change else []))
-            values = [reached(dataset, config, start) for start in starts]
-            found[change or "as it is"] = dict(zip(asked.at, values, strict=True))
-            shown = "  ".join(f"{value:.4f}" for value in values)
-            print(f"{sum(values) / len(values):.4f}  {shown}  {change or 'as it is'}", flush=True)
-        if asked.out:
-            write_json(asked.out, found)
-    except FinrecError as error:
-        print(error, file=sys.stderr)
-        return error.exit_code
-    return 0
+    return tell(measure(asked.dataset, asked.config, asked.at, asked.tries), asked.out, mean=True)
 
 
 if __name__ == "__main__":

@@ -68,23 +68,22 @@ def render_table(
 
 
 def _render(batch: pa.RecordBatch, columns: Sequence[str], title: str | None) -> list[str]:
-    sentences = [_sentence(batch, column, title) for column in columns]
+    values = {column: _values(batch, column) for column in columns}
+    sentences = [
+        _closed(values[column])
+        if column == title or (title is not None and _is_words(batch[column].type))
+        else pc.binary_join_element_wise(f"{humanise(column)}: ", _closed(values[column]), "")
+        for column in columns
+    ]
     empty = pa.array([""] * len(batch), pa.string())
     body = pc.binary_join_element_wise(empty, *sentences, " ", null_handling="skip")
     body = pc.utf8_trim_whitespace(body)
     if title is not None:
         # A lone title stays as it was written.
-        alone = pc.fill_null(_values(batch, title), "")
-        body = pc.if_else(pc.equal(body, pc.fill_null(_closed(alone), "")), alone, body)
+        alone = pc.fill_null(pc.equal(body, _closed(values[title])), False)
+        body = pc.if_else(alone, values[title], body)
     texts: list[str] = body.to_pylist()
     return texts
-
-
-def _sentence(batch: pa.RecordBatch, column: str, title: str | None) -> pa.Array:
-    values = _values(batch, column)
-    if column == title or (title is not None and _is_words(batch[column].type)):
-        return _closed(values)
-    return pc.binary_join_element_wise(f"{humanise(column)}: ", _closed(values), "")
 
 
 def _is_words(kind: pa.DataType) -> bool:
