@@ -47,13 +47,14 @@ app.command("doctor")(doctor.doctor)
 
 benchmarks = typer.Typer(
     rich_markup_mode=None,
-    help="Measure how well models rank, and what their parts and their data are worth.",
+    help="Measure how well models rank, what parts and data are worth, and speed.",
 )
 benchmarks.command("accuracy")(benchmark.accuracy)
 benchmarks.command("ablation")(benchmark.ablation)
 benchmarks.command("pseudo")(benchmark.pseudo)
 benchmarks.command("noise")(benchmark.noise)
 benchmarks.command("cold")(benchmark.cold)
+benchmarks.command("speed")(benchmark.speed)
 app.add_typer(benchmarks, name="benchmark")
 
 

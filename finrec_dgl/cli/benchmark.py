@@ -1,9 +1,9 @@
-"""``finrec-dgl benchmark``: how well models rank, and what their parts and data are worth."""
+"""``finrec-dgl benchmark``: how well models rank, what parts and data are worth, and speed."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from finrec_dgl.dataset import Dataset
     from finrec_dgl.training import TrainConfig
 
+DATA = ("gowalla", "stocknet")
 Datasets = Annotated[list[Path], typer.Argument(help="Folders that preprocess made.")]
 Out = Annotated[
     Path, typer.Option(help="The folder to make, or to go on in; one in it for each data set.")
@@ -255,6 +256,82 @@ def cold(
         wanted = names(models) or COLD_MODELS
         found = compare_cold(opened, out, wanted, seeds, tuning, output.progress)
         _result(output, out, found)
+
+
+def speed(
+    only: Annotated[
+        str | None,
+        typer.Option(metavar="A,B,C", help="messages; by default all of them."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="A JSON file of all figures.")] = None,
+    threads: Annotated[int, typer.Option(help="Of PyTorch and of native code.")] = 2,
+    repeats: Annotated[int, typer.Option(help="Of each side, after a warm-up.")] = 7,
+    quick: Annotated[bool, typer.Option("--quick", help="A small size, to see that all runs.")] = (
+        False
+    ),
+    data: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME=FOLDER", help="Where gowalla or stocknet is; what needs it is skipped."
+        ),
+    ] = None,
+    json: Json = False,
+    quiet: Quiet = False,
+    debug: Debug = False,
+) -> None:
+    """Time the costly parts beside other software, in turn, and tell ratios with their spread."""
+    with Output(json=json, quiet=quiet, debug=debug) as output:
+        folders = read_folders(data)
+        from finrec_dgl.base.files import write_json
+        from finrec_dgl.benchmarking.speed import CASES, Settings, measure_speed
+
+        settings = Settings(threads, repeats, quick, folders)
+        found = measure_speed(settings, names(only) or CASES, output.progress)
+        if out is not None:
+            write_json(out, found)
+        output.result(found, lambda console: show_speed(console, found))
+
+
+def read_folders(texts: Sequence[str] | None) -> dict[str, Path]:
+    """name -> folder of ``NAME=FOLDER``. Raises UsageError for another form or no folder."""
+    folders = {}
+    for text in texts or ():
+        name, _, folder = text.partition("=")
+        if name not in DATA or not Path(folder).is_dir():
+            raise UsageError(
+                f"'{text}' names no public data set and its folder",
+                expected=f"{' or '.join(DATA)}, then = and a folder that is there",
+                where="--data",
+            )
+        folders[name] = Path(folder)
+    return folders
+
+
+def show_speed(console: Console, found: Mapping[str, Any]) -> None:
+    """Draw a table for each case: what was timed, and each side's ratio to ours."""
+    for case, figures in found.items():
+        rows = [
+            (what, side, f"{one['ms']:,.2f}", f"{one['ratio']:.2f}", _spread(one))
+            for what, sides in figures.get("compared", {}).items()
+            for side, one in sides.items()
+        ]
+        if rows:
+            columns = ("", "side", "ms", "ratio", "least to most")
+            console.print(table(case, columns, rows))
+        rest = {name: value for name, value in figures.items() if name != "compared"}
+        console.print(table("" if rows else case, ("", ""), list(_flat(rest))))
+
+
+def _spread(one: Mapping[str, float]) -> str:
+    return f"{one['least_ratio']:.2f} to {one['most_ratio']:.2f}"
+
+
+def _flat(figures: Mapping[str, Any], before: str = "") -> Iterator[tuple[str, object]]:
+    for name, value in figures.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{before}{name}: ")
+        else:
+            yield f"{before}{name}", value
 
 
 def _result(output: Output, out: Path, found: Mapping[str, Outcome]) -> None:

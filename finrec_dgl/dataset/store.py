@@ -517,7 +517,7 @@ def _verify(path: Path, manifest: Mapping[str, Any]) -> None:
 
 def _read_table(path: Path, name: str) -> pa.Table:
     try:
-        return pq.read_table(path / name, partitioning=None)
+        return pq.ParquetFile(path / name).read()
     except FileNotFoundError as error:
         raise _unlike(path, f"the file {name} is missing") from error
     except (pa.ArrowException, OSError) as error:

@@ -1,0 +1,79 @@
+"""``finrec-dgl benchmark speed`` runs every case at a small size and gives every figure."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from finrec_dgl.base.errors import ConfigError, FinrecError
+from finrec_dgl.benchmarking.speed import CASES, Settings, measure_speed
+from finrec_dgl.benchmarking.speed.timing import alternate, own_process
+from finrec_dgl.cli import main
+from finrec_dgl.kernels.library import find_library
+
+SCRIPTS = Path(__file__).resolve().parent.parent.parent / "benchmarks"
+native = pytest.mark.skipif(find_library().handle is None, reason=find_library().told)
+
+
+def told(case, tmp_path):
+    """What the script of ``case`` writes and says at a small size."""
+    out = tmp_path / "found.json"
+    command = [sys.executable, str(SCRIPTS / f"{case}.py"), "--quick", "--repeats", "2"]
+    said = subprocess.run(
+        [*command, "--threads", "1", "--out", str(out)], capture_output=True, text=True, check=False
+    )
+    assert said.returncode == 0, said.stderr
+    found = json.loads(out.read_text())
+    assert set(found) == {"machine", case}
+    for what, sides in found[case].get("compared", {}).items():
+        assert what in said.stdout
+        assert next(iter(sides.values()))["ratio"] == 1
+        assert all(one["least_ms"] <= one["ms"] <= one["most_ms"] for one in sides.values())
+    return found[case]
+
+
+@native
+def test_messages_have_every_figure(tmp_path):
+    """Catches a script that no longer runs, or sides that do not compute the same."""
+    found = told("messages", tmp_path)
+    assert {"pyg", "peak MiB", "floor of forward, ms"} <= set(found)
+    assert max(found["difference"].values()) < 1e-5
+    assert [len(sides) for sides in found["compared"].values()] == [3, 3, 2]
+
+
+def test_every_case_has_its_script(capsys):
+    """Catches a case that cannot be run alone, or of which no user hears."""
+    assert main(["benchmark", "speed", "--help"]) == 0
+    said = capsys.readouterr().out
+    assert all((SCRIPTS / f"{case}.py").is_file() and case in said for case in CASES)
+
+
+def test_sides_take_turns_after_a_warm_up():
+    """Catches a side timed at another time than the others, or timed cold."""
+    calls = []
+    sides = {name: lambda name=name: calls.append(name) for name in ("ours", "theirs")}
+    found = alternate(sides, 3)
+    assert calls == ["ours", "theirs"] * 4
+    assert found["ours"]["ratio"] == 1
+    assert found["theirs"]["least_ratio"] <= found["theirs"]["ratio"]
+
+
+def test_a_process_of_its_own_tells_its_failure():
+    """Catches a failure that is lost, for which a figure would be missing without a reason."""
+    assert own_process(json.loads, "[1, 2]") == [1, 2]
+    with pytest.raises(FinrecError, match="Expecting value"):
+        own_process(json.loads, "no JSON")
+
+
+def test_wrong_options_are_told(tmp_path, capsys):
+    """Catches a case or folder taken in silence, or numbers that would measure nothing."""
+    with pytest.raises(ConfigError, match="messages"):
+        measure_speed(Settings(), ["mesages"])
+    with pytest.raises(ConfigError, match="threads is 0"):
+        Settings(threads=0)
+    assert main(["benchmark", "speed", "--data", f"gowalla={tmp_path / 'none'}"]) == 2
+    assert "folder that is there" in capsys.readouterr().err
