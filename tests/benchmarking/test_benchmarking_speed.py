@@ -45,6 +45,15 @@ def test_messages_have_every_figure(tmp_path):
     assert [len(sides) for sides in found["compared"].values()] == [3, 3, 2]
 
 
+@native
+def test_sampling_has_every_figure(tmp_path):
+    """Catches a script that no longer runs, and a graph left out without a word."""
+    found = told("sampling", tmp_path)
+    assert "--data" in found["gowalla"]
+    assert found["made up"]["edges a batch"] > found["made up"]["nodes a batch"] > 0
+    assert [len(sides) for sides in found["compared"].values()] == [3, 2, 2, 2]
+
+
 def test_every_case_has_its_script(capsys):
     """Catches a case that cannot be run alone, or of which no user hears."""
     assert main(["benchmark", "speed", "--help"]) == 0
