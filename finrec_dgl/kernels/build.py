@@ -20,9 +20,9 @@ _X86 = ("x86_64", "amd64", "i686")
 _AVX512 = ("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mprefer-vector-width=512")
 # instruction set -> flags of the compiler and the width of a vector in bytes
 VARIANTS: dict[str, tuple[tuple[str, ...], int]] = {
-    "finrec_plain": ((), 16),
-    "finrec_avx2": (("-mavx2", "-mfma"), 32),
-    "finrec_avx512": (("-mavx2", "-mfma", *_AVX512), 64),
+    "plain": ((), 16),
+    "avx2": (("-mavx2", "-mfma"), 32),
+    "avx512": (("-mavx2", "-mfma", *_AVX512), 64),
 }
 _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden")
 
@@ -60,10 +60,15 @@ def _compile(compiler: Sequence[str], target: Path, extra: Sequence[str]) -> Non
         for name, (flags, width) in VARIANTS.items():
             if not x86 and flags:
                 continue
-            objects.append(str(Path(folder) / f"{name}.o"))
-            defines = (f"-DFINREC_VARIANT={name}", f"-DFINREC_BYTES={width}")
-            source = str(SOURCES / "kernels.cpp")
-            _run([*common, *flags, *defines, "-c", source, "-o", objects[-1]])
+            defines = (
+                f"-DFINREC_VARIANT=finrec_{name}",
+                f"-DFINREC_NODES=finrec_nodes_{name}",
+                f"-DFINREC_BYTES={width}",
+            )
+            for source in ("kernels", "nodes"):
+                objects.append(str(Path(folder) / f"{source}_{name}.o"))
+                code = str(SOURCES / f"{source}.cpp")
+                _run([*common, *flags, *defines, "-c", code, "-o", objects[-1]])
         made = Path(folder) / target.name
         _run([*common, "-shared", *objects, "-o", str(made)])
         target.parent.mkdir(parents=True, exist_ok=True)
