@@ -34,7 +34,21 @@ void finrec_number_nodes(int64_t, int32_t*, int32_t*, int32_t*, int64_t*);
     void finrec_above_##name(SCORES(T), const int64_t*, int64_t, const T*, int64_t,              \
                              const int32_t*, const int32_t*, int64_t*);                          \
     void finrec_best_##name(SCORES(T), int64_t, T*, int32_t*, int64_t*);                         \
-    void finrec_picked_##name(SCORES(T), const int64_t*, const int32_t*, T*);
+    void finrec_picked_##name(SCORES(T), const int64_t*, const int32_t*, T*);                    \
+    void finrec_gate_##name(int64_t, int64_t, int64_t, int64_t, int64_t, const T*, const T*,     \
+                            const T*, const T*, const T*, const T*, const T*, const uint8_t*,    \
+                            T*, T*);                                                             \
+    void finrec_gate_grad_##name(int64_t, int64_t, int64_t, int64_t, int64_t, const T*,          \
+                                 const T*, const T*, const T*, const T*, const T*, const T*,     \
+                                 const T*, const T*, const T*, const uint8_t*, T*, const T*,     \
+                                 const T*, T*, T*, T*, T*);                                      \
+    void finrec_mix_##name(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, const T*,       \
+                           const T*, const T*, const T*, const T* const*, const uint8_t*,        \
+                           const T*, T*);                                                        \
+    void finrec_mix_grad_##name(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, const T*,  \
+                                const T*, const T*, const T*, const T*, const T*,                \
+                                const T* const*, const uint8_t*, const T*, T*, const T*, T*,     \
+                                T* const*, T*, T*);
 DECLARE(float, f32)
 DECLARE(double, f64)
 }
@@ -187,6 +201,51 @@ static Lists lists(int64_t rows, int64_t columns, int64_t most) {
 RANK(float, f32)
 RANK(double, f64)
 
+// a layer's work by node; rows at and beside the edges of blocks and of parts
+#define RUN_NODES(T, name)                                                                      \
+    static void run_nodes_##name(int64_t level, int64_t dim, int64_t relations) {               \
+        const int64_t n = draw(0, 3) ? draw(0, 1000) : 0, heads = draw(0, 1) ? 16 : 2;          \
+        const int64_t threads = draw(1, 2), square = dim * dim, size = n * dim;                 \
+        auto gate = fill<T>(2 * square), a = fill<T>(square), b = fill<T>(square);              \
+        auto bias = fill<T>(relations * dim), one = fill<T>(dim);                               \
+        auto text = fill<T>(size), state = fill<T>(size), value = fill<T>(size);                \
+        auto score = fill<T>(n * heads), grad = fill<T>(size);                                  \
+        std::unique_ptr<uint8_t[]> there(new uint8_t[relations * n]);                           \
+        for (int64_t k = 0; k < relations * n; ++k) there[k] = uint8_t(draw(0, 1));             \
+        finrec_gate_##name(level, threads, n, dim, heads, gate.get(), a.get(), b.get(),         \
+                           one.get(), one.get(), text.get(), state.get(), there.get(),          \
+                           value.get(), score.get());                                           \
+        const int64_t weights = 4 * square + 2 * dim;                                           \
+        auto room = fill<T>(16 * weights), to_weights = fill<T>(weights);                       \
+        auto to_text = fill<T>(size), to_state = fill<T>(size);                                 \
+        for (T* to : {static_cast<T*>(nullptr), to_text.get()})                                 \
+            finrec_gate_grad_##name(level, threads, n, dim, heads, gate.get(), a.get(),         \
+                                    b.get(), one.get(), one.get(), gate.get(), a.get(),         \
+                                    b.get(), text.get(), state.get(), there.get(),              \
+                                    value.get(), grad.get(), score.get(), room.get(), to,       \
+                                    to_state.get(), to_weights.get());                          \
+        std::vector<std::unique_ptr<T[]>> outs, grads;                                          \
+        std::vector<T*> at, to;                                                                 \
+        for (int64_t r = 0; r < relations; ++r) {                                               \
+            outs.push_back(fill<T>(size));                                                      \
+            grads.push_back(fill<T>(size));                                                     \
+            at.push_back(outs[r].get());                                                        \
+            to.push_back(grads[r].get());                                                       \
+        }                                                                                       \
+        const T* transform = relations > 1 ? a.get() : nullptr;                                 \
+        const T* query = relations > 1 ? one.get() : nullptr;                                   \
+        const int64_t mixer = 2 * square + (relations + 1) * dim, relu = draw(0, 1);            \
+        auto mix_room = fill<T>(16 * (mixer + relations * 48 * dim)), made = fill<T>(mixer);    \
+        finrec_mix_##name(level, threads, n, dim, relations, relu, b.get(), transform,          \
+                          bias.get(), query, at.data(), there.get(), state.get(), value.get()); \
+        finrec_mix_grad_##name(level, threads, n, dim, relations, relu, b.get(), transform,     \
+                               bias.get(), query, b.get(), transform, at.data(), there.get(),   \
+                               state.get(), relu ? value.get() : nullptr, grad.get(),           \
+                               mix_room.get(), to.data(), to_state.get(), made.get());          \
+    }
+RUN_NODES(float, f32)
+RUN_NODES(double, f64)
+
 int main() {
     const int64_t heads[] = {1, 2, 3, 4, 5, 8, 17, 128}, widths[] = {1, 3, 4, 7, 8, 16, 32};
     int64_t done = 0;
@@ -202,6 +261,13 @@ int main() {
             for (int64_t columns : {1, 47, 48, 49, 959, 961, 2000}) {
                 rank_f32(level, rows, columns);
                 rank_f64(level, rows, columns);
+                ++done;
+            }
+    for (int64_t level = 0; level < 3; ++level)
+        for (int64_t dim : {16, 48, 64, 256})
+            for (int64_t relations : {1, 2, 5}) {
+                run_nodes_f32(level, dim, relations);
+                run_nodes_f64(level, dim, relations);
                 ++done;
             }
     printf("%lld\n", static_cast<long long>(done));

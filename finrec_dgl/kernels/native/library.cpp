@@ -40,6 +40,19 @@ const RankingTable& ranking_table(int64_t level) {
     return table_of<RankingTable>(level, TABLES(_ranking));
 }
 
+const NodeTable& node_table(int64_t level) { return table_of<NodeTable>(level, TABLES(_nodes)); }
+
+template <class T>
+const NodeKernels<T>& node_kernels(int64_t level);
+template <>
+const NodeKernels<float>& node_kernels<float>(int64_t level) {
+    return node_table(level).f32;
+}
+template <>
+const NodeKernels<double>& node_kernels<double>(int64_t level) {
+    return node_table(level).f64;
+}
+
 template <class T>
 const Kernels<T>& kernels(int64_t level);
 template <>
@@ -154,6 +167,57 @@ EXPORT void finrec_without(int64_t n_rows, int64_t n_gone, const int32_t* indptr
                               {weight, x, out, width, int(threads)});                             \
     }
 
+// weights transposed: gate [2 dim, dim], text_map and graph_map [dim, dim]
+#define GATE(name, T)                                                                             \
+    EXPORT void name(int64_t level, int64_t threads, int64_t rows, int64_t dim, int64_t heads,    \
+                     const T* gate, const T* text_map, const T* graph_map, const T* bias,         \
+                     const T* attend, const T* text, const T* state, const uint8_t* has_text,     \
+                     T* value, T* score) {                                                        \
+        node_kernels<T>(level).gate(                                                              \
+            {rows, dim, heads, int(threads)},                                                     \
+            {gate, text_map, graph_map, bias, attend, nullptr, nullptr, nullptr},                 \
+            {text, state, has_text, value, score});                                               \
+    }
+
+// the same, then the weights as they are, `_rows`; to_text and to_state may be null
+#define GATE_GRAD(name, T)                                                                        \
+    EXPORT void name(int64_t level, int64_t threads, int64_t rows, int64_t dim, int64_t heads,    \
+                     const T* gate, const T* text_map, const T* graph_map, const T* bias,         \
+                     const T* attend, const T* gate_rows, const T* text_rows,                     \
+                     const T* graph_rows, const T* text, const T* state, const uint8_t* has_text, \
+                     T* value, const T* grad_value, const T* grad_score, T* room, T* to_text,     \
+                     T* to_state, T* to_weights) {                                                \
+        node_kernels<T>(level).gate_grad(                                                         \
+            {rows, dim, heads, int(threads)},                                                     \
+            {gate, text_map, graph_map, bias, attend, gate_rows, text_rows, graph_rows},          \
+            {text, state, has_text, value, nullptr},                                              \
+            {grad_value, grad_score, room, to_text, to_state, to_weights});                       \
+    }
+
+// outs: by relation the address of [rows, dim]; transform, bias and query null for one relation
+#define MIX(name, T)                                                                              \
+    EXPORT void name(int64_t level, int64_t threads, int64_t rows, int64_t dim,                   \
+                     int64_t relations, int64_t relu, const T* own, const T* transform,           \
+                     const T* bias, const T* query, const T* const* outs,                         \
+                     const uint8_t* present, const T* state, T* mixed) {                          \
+        node_kernels<T>(level).mix({rows, dim, relations, relu != 0, int(threads)},               \
+                                   {own, transform, bias, query, nullptr, nullptr},               \
+                                   {outs, present, state, mixed});                                \
+    }
+
+// mixed is read only where there is a ReLU; room: 16 of to_weights and of relations * 48 * dim
+#define MIX_GRAD(name, T)                                                                         \
+    EXPORT void name(int64_t level, int64_t threads, int64_t rows, int64_t dim,                   \
+                     int64_t relations, int64_t relu, const T* own, const T* transform,           \
+                     const T* bias, const T* query, const T* own_rows, const T* transform_rows,   \
+                     const T* const* outs, const uint8_t* present, const T* state, T* mixed,      \
+                     const T* grad, T* room, T* const* to_outs, T* to_state, T* to_weights) {     \
+        node_kernels<T>(level).mix_grad({rows, dim, relations, relu != 0, int(threads)},          \
+                                        {own, transform, bias, query, own_rows, transform_rows},  \
+                                        {outs, present, state, mixed},                            \
+                                        {grad, room, to_outs, to_state, to_weights});             \
+    }
+
 static Options options(int64_t heads, int64_t width, double slope, double dropout, uint64_t seed,
                        int64_t threads) {
     return {heads, width, slope, 1 / (1 - dropout), uint32_t(dropout * 4294967296.0), seed,
@@ -194,3 +258,12 @@ SUM(finrec_sum_f64, double)
 
 RANKING(f32, float)
 RANKING(f64, double)
+
+GATE(finrec_gate_f32, float)
+GATE(finrec_gate_f64, double)
+GATE_GRAD(finrec_gate_grad_f32, float)
+GATE_GRAD(finrec_gate_grad_f64, double)
+MIX(finrec_mix_f32, float)
+MIX(finrec_mix_f64, double)
+MIX_GRAD(finrec_mix_grad_f32, float)
+MIX_GRAD(finrec_mix_grad_f64, double)
