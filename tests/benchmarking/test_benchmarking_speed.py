@@ -77,3 +77,9 @@ def test_wrong_options_are_told(tmp_path, capsys):
         Settings(threads=0)
     assert main(["benchmark", "speed", "--data", f"gowalla={tmp_path / 'none'}"]) == 2
     assert "folder that is there" in capsys.readouterr().err
+
+
+def test_startup_tells_both_commands(tmp_path):
+    """Catches commands whose failure is timed as an answer."""
+    found = told("startup", tmp_path)
+    assert set(found["compared"]) == {"--help", "recommend --user, cold"}
