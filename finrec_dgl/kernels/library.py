@@ -74,8 +74,8 @@ def load_library(path: Path) -> Library:
         return Library(None, "not built: no C++ compiler when this package was installed")
     try:
         handle = ctypes.CDLL(str(path))
-        for name in ("finrec_interface", "finrec_level", "finrec_openmp"):
-            getattr(handle, name).restype = ctypes.c_int64
+        for name in ("interface", "level", "openmp"):
+            getattr(handle, f"finrec_{name}").restype = ctypes.c_int64
         interface = handle.finrec_interface()
     except (OSError, AttributeError) as error:
         return Library(None, " ".join(str(error).split()))

@@ -4,6 +4,7 @@
 // `level`: 0 plain, 1 AVX2 and FMA, 2 AVX-512; one that the library or the processor lacks is
 // lowered. Nothing here allocates memory or keeps any state.
 #include "export.h"
+#include "int8.h"
 #include "kernels.h"
 #include "ranking.h"
 
@@ -267,3 +268,43 @@ MIX(finrec_mix_f32, float)
 MIX(finrec_mix_f64, double)
 MIX_GRAD(finrec_mix_grad_f32, float)
 MIX_GRAD(finrec_mix_grad_f64, double)
+
+// whether the functions below may be called: AVX-512 with VNNI
+EXPORT int64_t finrec_int8() {
+#ifdef FINREC_X86
+    return best_level() >= 2 && __builtin_cpu_supports("avx512vnni");
+#else
+    return 0;
+#endif
+}
+
+// what a thread needs of `room`, in bytes
+EXPORT int64_t finrec_int8_room(int64_t inputs) {
+#ifdef FINREC_X86
+    return int8_room(inputs);
+#else
+    (void)inputs;
+    return 0;
+#endif
+}
+
+// q [outputs, inputs] to packed [outputs / 64 rounded up, inputs / 4 rounded up, 64, 4]
+EXPORT void finrec_int8_pack(int64_t outputs, int64_t inputs, const int8_t* q, int8_t* packed) {
+#ifdef FINREC_X86
+    int8_pack(outputs, inputs, q, packed);
+#else
+    (void)outputs, (void)inputs, (void)q, (void)packed;
+#endif
+}
+
+// y [rows, outputs] = x [rows, inputs] times the packed weights, plus bias, which may be null
+EXPORT void finrec_int8_linear(int64_t threads, int64_t outputs, int64_t inputs, int64_t rows,
+                               const int8_t* packed, const float* scale, const float* lean,
+                               const float* bias, const float* x, float* y, uint8_t* room) {
+#ifdef FINREC_X86
+    int8_linear({outputs, inputs, packed, scale, lean, bias}, x, rows, y, room, int(threads));
+#else
+    (void)threads, (void)outputs, (void)inputs, (void)rows, (void)packed, (void)scale, (void)lean;
+    (void)bias, (void)x, (void)y, (void)room;
+#endif
+}
