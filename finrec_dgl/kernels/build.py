@@ -1,4 +1,4 @@
-"""Compiles the native library: every instruction set in an object of its own, then one library."""
+"""Compiles the native library: kernels once for every instruction set, then one library."""
 
 from __future__ import annotations
 
@@ -57,8 +57,10 @@ def _compile(compiler: Sequence[str], target: Path, extra: Sequence[str]) -> Non
     x86 = platform.machine().lower() in _X86
     common = (*compiler, *_FLAGS, *(("-DFINREC_X86",) if x86 else ()), *extra)
     with tempfile.TemporaryDirectory() as folder:
-        objects = [str(Path(folder) / "library.o")]
-        _run([*common, "-c", str(SOURCES / "library.cpp"), "-o", objects[0]])
+        objects = []
+        for name in ("library", "sampling"):
+            objects.append(str(Path(folder) / f"{name}.o"))
+            _run([*common, "-c", str(SOURCES / f"{name}.cpp"), "-o", objects[-1]])
         for name, (flags, width) in VARIANTS.items():
             if not x86 and flags:
                 continue

@@ -7,7 +7,7 @@ import torch
 
 from finrec_dgl.dataset import Snapshot
 from finrec_dgl.evaluation import Vectors
-from finrec_dgl.graph import NODE_TYPES, whole_graph
+from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn import (
     DerivedRecommender,
     HybridRecommender,
@@ -18,6 +18,7 @@ from finrec_dgl.nn import (
 )
 from finrec_dgl.nn.heads import DotHead
 from finrec_dgl.nn.world import PEER_FEATURES
+from finrec_dgl.sampling import whole_graph
 
 _MEMORY = 256 * 2**20
 """Bytes that what a world says of one chunk of users may take."""

@@ -10,6 +10,14 @@
 extern "C" {
 void finrec_compress(int64_t, int64_t, const int32_t*, const int32_t*, int32_t*, int32_t*);
 void finrec_transpose(int64_t, int64_t, const int32_t*, const int32_t*, int32_t*, int32_t*);
+void finrec_without(int64_t, int64_t, const int32_t*, const int32_t*, const int32_t*, int32_t*,
+                    int32_t*);
+void finrec_count_neighbours(int64_t, int64_t, const int32_t*, const int32_t*, const int32_t*,
+                             int64_t, const int32_t*, int32_t*);
+void finrec_draw_neighbours(int64_t, int64_t, int64_t, uint64_t, const int32_t*, const int32_t*,
+                            const int32_t*, const int32_t*, int64_t, const int32_t*, int64_t,
+                            uint64_t*, const int32_t*, int32_t*);
+void finrec_number_nodes(int64_t, int32_t*, int32_t*, int32_t*, int64_t*);
 #define SCORES(T)                                                                          \
     int64_t, int64_t, int64_t, int64_t, const T *, int64_t, const int32_t *, uint8_t *, int64_t, \
         const T *, const T *, const T *, const int64_t *, const int32_t *
@@ -48,6 +56,32 @@ static std::unique_ptr<int32_t[]> room(int64_t n) {
     return std::unique_ptr<int32_t[]>(new int32_t[n]());
 }
 
+// a sample of neighbours, with and without edges left out, and its nodes' numbers
+static void sample(int64_t threads, int64_t n_src, int64_t n_dst, const int32_t* indptr,
+                   const int32_t* indices, int64_t n_gone, const int32_t* gone) {
+    auto nodes = room(n_dst), first = room(n_dst);
+    for (int64_t i = 0; i < n_dst; ++i) nodes[i] = int32_t(i);
+    for (int64_t g = n_gone, i = n_dst - 1; g-- > 0;) {
+        while (indptr[i] > gone[g]) --i;
+        first[i] = int32_t(g + 1);
+    }
+    const int64_t words = indptr[n_dst] / 64 + 1;
+    std::unique_ptr<uint64_t[]> bits(new uint64_t[threads * words]());
+    const int32_t* const marks[] = {nullptr, first.get()};
+    for (int64_t fanout : {-1, 1, 10, 64, 200})
+        for (const int32_t* mark : marks) {
+            auto at = room(n_dst + 1);
+            finrec_count_neighbours(n_dst, fanout, nodes.get(), indptr, mark, n_gone, gone,
+                                    at.get());
+            auto to = room(at[n_dst]), table = room(n_src), seen = room(n_src);
+            finrec_draw_neighbours(threads, n_dst, fanout, 7, nodes.get(), indptr, indices, mark,
+                                   n_gone, gone, words, bits.get(), at.get(), to.get());
+            for (int64_t j = 0; j < n_src; ++j) table[j] = -1;
+            int64_t count = 0;
+            finrec_number_nodes(at[n_dst], to.get(), table.get(), seen.get(), &count);
+        }
+}
+
 #define RUN(T, name)                                                                            \
     static void run_##name(int64_t level, int64_t heads, int64_t width) {                       \
         const int64_t n_src = draw(1, 30), n_dst = draw(1, 9);                                  \
@@ -64,6 +98,15 @@ static std::unique_ptr<int32_t[]> room(int64_t n) {
         auto by_src = room(n_src + 1), receivers = room(n);                                     \
         finrec_transpose(n_dst, n_src, by_dst.get(), senders.get(), by_src.get(),               \
                          receivers.get());                                                      \
+        auto gone = room(n), less_at = room(n_dst + 1);                                         \
+        int64_t n_gone = 0;                                                                     \
+        for (int64_t e = 0; e < n; ++e)                                                         \
+            if (!draw(0, 3)) gone[n_gone++] = int32_t(e);                                       \
+        auto exact = room(n_gone), less = room(n - n_gone);                                     \
+        for (int64_t g = 0; g < n_gone; ++g) exact[g] = gone[g];                                \
+        finrec_without(n_dst, n_gone, by_dst.get(), senders.get(), exact.get(), less_at.get(),  \
+                       less.get());                                                             \
+        sample(threads, n_src, n_dst, by_dst.get(), senders.get(), n_gone, exact.get());        \
         auto s = fill<T>(n_src * heads), d = fill<T>(n_dst * heads), v = fill<T>(n_src * row);  \
         auto out = fill<T>(n_dst * row), lean = fill<T>(n_dst * row);                           \
         auto top = fill<T>(n_dst * heads), inverse = fill<T>(n_dst * heads);                    \

@@ -12,8 +12,8 @@ from recommending_worlds import BASE, WorldDataset, WorldRun, make_run, table_ru
 from snapshots import make_snapshot
 
 from finrec_dgl.base.errors import DataError, FinrecError, TrainingError, UsageError
-from finrec_dgl.graph import whole_graph
 from finrec_dgl.recommending import recommend, recommend_all, topk
+from finrec_dgl.sampling import whole_graph
 
 
 def scores_with_ties(users=30, items=20):
