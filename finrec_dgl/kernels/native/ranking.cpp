@@ -277,6 +277,23 @@ struct Heap {
     }
 };
 
+// Whether any lane is set, by halves.
+template <class W, int L>
+inline bool any_set(const void* vector) {
+    if constexpr (L * sizeof(W) == 16) {
+        uint64_t words[2];
+        __builtin_memcpy(words, vector, sizeof(words));
+        return (words[0] | words[1]) != 0;
+    } else {
+        typedef W Half __attribute__((vector_size(L / 2 * sizeof(W))));
+        Half low, high;
+        __builtin_memcpy(&low, vector, sizeof(Half));
+        __builtin_memcpy(&high, static_cast<const char*>(vector) + sizeof(Half), sizeof(Half));
+        low |= high;
+        return any_set<W, L / 2>(&low);
+    }
+}
+
 template <class T>
 inline bool any_greater(const T* scores, T limit) {
     typedef Lanes<T, LANES<T>> Ln;
@@ -286,10 +303,7 @@ inline bool any_greater(const T* scores, T limit) {
     S any = S{};
 #pragma GCC unroll 4
     for (int v = 0; v < 4; ++v) any |= Ln::load(scores + v * LANES<T>) > all;
-    uint64_t words[FINREC_BYTES / 8], found = 0;
-    __builtin_memcpy(words, &any, sizeof(any));
-    for (uint64_t word : words) found |= word;
-    return found != 0;
+    return any_set<W, LANES<T>>(&any);
 }
 
 template <class T>
