@@ -19,7 +19,7 @@ def column(table: pa.Table, name: str, dtype: Any) -> np.ndarray | None:
     return np.asarray(table[name].combine_chunks().to_numpy(zero_copy_only=False), dtype=dtype)
 
 
-def filled(values: pa.ChunkedArray) -> pa.ChunkedArray:
+def filled(values: pa.ChunkedArray | pa.Array) -> Any:
     """Strings without anything to read in them become null."""
     return pc.if_else(pc.match_substring_regex(values, r"\S"), values, None)
 

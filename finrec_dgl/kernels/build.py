@@ -24,6 +24,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], int]] = {
     "finrec_avx2": (("-mavx2", "-mfma"), 32),
     "finrec_avx512": (("-mavx2", "-mfma", *_AVX512), 64),
 }
+_PLAIN = ("library", "ids")  # sources that are the same for every instruction set
 _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden")
 
 
@@ -55,8 +56,10 @@ def _compile(compiler: Sequence[str], target: Path, extra: Sequence[str]) -> Non
     x86 = platform.machine().lower() in _X86
     common = (*compiler, *_FLAGS, *(("-DFINREC_X86",) if x86 else ()), *extra)
     with tempfile.TemporaryDirectory() as folder:
-        objects = [str(Path(folder) / "library.o")]
-        _run([*common, "-c", str(SOURCES / "library.cpp"), "-o", objects[0]])
+        objects = []
+        for name in _PLAIN:
+            objects.append(str(Path(folder) / f"{name}.o"))
+            _run([*common, "-c", str(SOURCES / f"{name}.cpp"), "-o", objects[-1]])
         for name, (flags, width) in VARIANTS.items():
             if not x86 and flags:
                 continue

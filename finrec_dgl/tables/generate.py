@@ -8,6 +8,7 @@ gives the scores by which its customers chose.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -166,10 +167,17 @@ def _write(folder: Path, name: str, schema: pa.Schema, batches: Any, file_format
     """Write one table piece by piece; returns its rows."""
     path = folder / f"{name}.{file_format}"
     rows = 0
-    with _writer(path, schema, file_format) as writer:
+    with _writer(path, schema, file_format) as writer, ThreadPoolExecutor(1) as pool:
+        written: Future[None] | None = None
         for batch in batches:
-            writer.write_batch(_spell_times(batch) if file_format == "csv" else batch)
+            if written is not None:
+                written.result()
+            # while the next batch is made
+            spelt = _spell_times(batch) if file_format == "csv" else batch
+            written = pool.submit(writer.write_batch, spelt)
             rows += batch.num_rows
+        if written is not None:
+            written.result()
     return rows
 
 
