@@ -2,7 +2,16 @@
 
 from finrec_dgl.kernels.attention import attend
 from finrec_dgl.kernels.backend import KERNELS, choose
-from finrec_dgl.kernels.edges import Edges, relation_edges
+from finrec_dgl.kernels.edges import Compressed, Edges, Layer, relation_edges
 from finrec_dgl.kernels.sums import neighbour_sum
 
-__all__ = ["KERNELS", "Edges", "attend", "choose", "neighbour_sum", "relation_edges"]
+__all__ = [
+    "KERNELS",
+    "Compressed",
+    "Edges",
+    "Layer",
+    "attend",
+    "choose",
+    "neighbour_sum",
+    "relation_edges",
+]

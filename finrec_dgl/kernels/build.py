@@ -1,4 +1,4 @@
-"""Compiles the native library: every instruction set in an object of its own, then one library."""
+"""Compiles the native library: kernels once for every instruction set, then one library."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ VARIANTS: dict[str, tuple[tuple[str, ...], int]] = {
     "finrec_avx2": (("-mavx2", "-mfma"), 32),
     "finrec_avx512": (("-mavx2", "-mfma", *_AVX512), 64),
 }
-_PLAIN = ("library", "ids")  # sources that are the same for every instruction set
 _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden")
 
 
@@ -57,7 +56,7 @@ def _compile(compiler: Sequence[str], target: Path, extra: Sequence[str]) -> Non
     common = (*compiler, *_FLAGS, *(("-DFINREC_X86",) if x86 else ()), *extra)
     with tempfile.TemporaryDirectory() as folder:
         objects = []
-        for name in _PLAIN:
+        for name in ("ids", "library", "sampling"):
             objects.append(str(Path(folder) / f"{name}.o"))
             _run([*common, "-c", str(SOURCES / f"{name}.cpp"), "-o", objects[-1]])
         for name, (flags, width) in VARIANTS.items():

@@ -13,8 +13,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from finrec_dgl.dataset import Snapshot
-from finrec_dgl.graph import Blocks, NeighborSampler, whole_graph
-from finrec_dgl.graph.backend import dgl
+from finrec_dgl.sampling import Blocks, NeighborSampler, whole_graph
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.seed_texts import seed_texts
 
@@ -82,8 +81,8 @@ class Batches:
         ]
         if self.sampler is None or not self.config.workers:
             return (self.batch(*one) for one in plan)
-        # formats are made before the processes part, so that they share them
-        self.graph.create_formats_()
+        # edges are sorted before the processes part, so that they share them
+        self.batch(*plan[0])
         loader = DataLoader(
             _Plan(self, plan),
             batch_size=None,
@@ -103,8 +102,7 @@ class Batches:
         if self.sampler is None:
             blocks = whole_graph(self.graph, self.config.model.depth, ids)
         else:
-            dgl.seed(int(rng.integers(2**31)))
-            blocks = self.sampler.sample(seeds, ids)
+            blocks = self.sampler.sample(seeds, ids, seed=int(rng.integers(2**63)))
         return Batch(
             ids,
             seeds["user"],

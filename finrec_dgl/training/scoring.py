@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from finrec_dgl.dataset import Snapshot
-from finrec_dgl.graph import NODE_TYPES, whole_graph
+from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn import (
     DerivedRecommender,
     HybridRecommender,
@@ -16,6 +16,7 @@ from finrec_dgl.nn import (
     features_of,
 )
 from finrec_dgl.nn.world import PEER_FEATURES
+from finrec_dgl.sampling import whole_graph
 
 _MEMORY = 256 * 2**20
 """Bytes that what a world says of one chunk of users may take."""

@@ -9,6 +9,8 @@
 extern "C" {
 void finrec_compress(int64_t, int64_t, const int32_t*, const int32_t*, int32_t*, int32_t*);
 void finrec_transpose(int64_t, int64_t, const int32_t*, const int32_t*, int32_t*, int32_t*);
+void finrec_without(int64_t, int64_t, const int32_t*, const int32_t*, const int32_t*, int32_t*,
+                    int32_t*);
 #define DECLARE(T, name)                                                                         \
     void finrec_attend_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*, const int32_t*, \
                               int64_t, int64_t, double, double, uint64_t, const T*, const T*,    \
@@ -56,6 +58,14 @@ static std::unique_ptr<int32_t[]> room(int64_t n) {
         auto by_src = room(n_src + 1), receivers = room(n);                                     \
         finrec_transpose(n_dst, n_src, by_dst.get(), senders.get(), by_src.get(),               \
                          receivers.get());                                                      \
+        auto gone = room(n), less_at = room(n_dst + 1);                                         \
+        int64_t n_gone = 0;                                                                     \
+        for (int64_t e = 0; e < n; ++e)                                                         \
+            if (!draw(0, 3)) gone[n_gone++] = int32_t(e);                                       \
+        auto exact = room(n_gone), less = room(n - n_gone);                                     \
+        for (int64_t g = 0; g < n_gone; ++g) exact[g] = gone[g];                                \
+        finrec_without(n_dst, n_gone, by_dst.get(), senders.get(), exact.get(), less_at.get(),  \
+                       less.get());                                                             \
         auto s = fill<T>(n_src * heads), d = fill<T>(n_dst * heads), v = fill<T>(n_src * row);  \
         auto out = fill<T>(n_dst * row), lean = fill<T>(n_dst * row);                           \
         auto top = fill<T>(n_dst * heads), inverse = fill<T>(n_dst * heads);                    \

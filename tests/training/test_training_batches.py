@@ -36,7 +36,7 @@ def test_an_epoch_of_batches(sampler, negatives):
         assert len(batch.blocks.layers) == 2
         for layer in batch.blocks.layers:
             for relation in (INTERACTS, INTERACTED_BY):
-                assert not pairs_of(layer, relation) & forbidden
+                assert not pairs_of(layer, relation, batch.blocks.inputs) & forbidden
         assert (batch.correction is None) == (negatives == "all")
     assert sorted(seen) == list(range(len(user)))
     assert len(batches) == -(-len(user) // 37)
@@ -47,7 +47,7 @@ def same(one, other):
         torch.equal(getattr(one, name), getattr(other, name))
         for name in ("edges", "users", "items", "user_row", "item_column", "allowed")
     ) and all(
-        pairs_of(a, relation) == pairs_of(b, relation)
+        pairs_of(a, relation, one.blocks.inputs) == pairs_of(b, relation, other.blocks.inputs)
         for a, b in zip(one.blocks.layers, other.blocks.layers, strict=True)
         for relation in (INTERACTS, INTERACTED_BY)
     )

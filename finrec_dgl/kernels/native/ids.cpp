@@ -4,9 +4,10 @@
 // that a string is looked at only where the halves agree, and the table grows without hashing
 // anything again. Lookups go in blocks, each stage of which fetches what the next one reads: the
 // table is far larger than the caches.
-#include "kernels.h"
+#include <stdint.h>
+#include <string.h>
 
-#include <cstring>
+#include "export.h"
 
 namespace {
 
@@ -25,12 +26,12 @@ inline uint64_t mix(uint64_t hash, uint64_t word) {
 inline uint64_t hash_of(const uint8_t* start, int64_t length) {
     uint64_t hash = uint64_t(length) * 0xD6E8FEB86659FD93u, word;
     for (; length >= 8; start += 8, length -= 8) {
-        std::memcpy(&word, start, 8);
+        memcpy(&word, start, 8);
         hash = mix(hash, word);
     }
     if (length) {
         word = 0;
-        std::memcpy(&word, start, size_t(length));
+        memcpy(&word, start, size_t(length));
         hash = mix(hash, word);
     }
     return mix(hash, 0xA0761D6478BD642Fu);
@@ -83,7 +84,7 @@ EXPORT void finrec_code_strings(int64_t n, int64_t first_row, const int32_t* off
                 }
                 if (uint32_t(slot >> 32) != half[i]) continue;
                 const Known& one = known[uint32_t(slot) - 1];
-                if (one.length == length && !std::memcmp(one.start, start, size_t(length))) {
+                if (one.length == length && !memcmp(one.start, start, size_t(length))) {
                     codes[done + i] = int32_t(uint32_t(slot) - 1);
                     break;
                 }

@@ -3,12 +3,6 @@
 
 #include <stdint.h>
 
-#if defined(_WIN32)
-#define EXPORT extern "C" __declspec(dllexport)
-#else
-#define EXPORT extern "C" __attribute__((visibility("default")))
-#endif
-
 // One relation, compressed by rows: the neighbours of row i are indices[indptr[i] .. indptr[i + 1]).
 // Rows are the receivers in the forward pass and the senders in the backward pass.
 struct Rows {

@@ -3,6 +3,7 @@
 // Integers are int64_t, real numbers double, arrays pointers to float or double as the name says.
 // `level`: 0 plain, 1 AVX2 and FMA, 2 AVX-512; one that the library or the processor lacks is
 // lowered. Nothing here allocates memory or keeps any state.
+#include "export.h"
 #include "kernels.h"
 
 namespace {
@@ -78,6 +79,23 @@ EXPORT void finrec_transpose(int64_t n_rows, int64_t n_columns, const int32_t* i
             indices_out[indptr_out[indices[e]]++] = int32_t(i);
     for (int64_t c = n_columns; c > 0; --c) indptr_out[c] = indptr_out[c - 1];
     indptr_out[0] = 0;
+}
+
+// Rows less the edges that stand at gone[0 .. n_gone), distinct and rising.
+EXPORT void finrec_without(int64_t n_rows, int64_t n_gone, const int32_t* indptr,
+                           const int32_t* indices, const int32_t* gone, int32_t* indptr_out,
+                           int32_t* indices_out) {
+    for (int64_t i = 0, before = 0; i <= n_rows; ++i) {
+        while (before < n_gone && gone[before] < indptr[i]) ++before;
+        indptr_out[i] = indptr[i] - int32_t(before);
+    }
+    int64_t from = 0;
+    for (int64_t g = 0; g <= n_gone; ++g) {
+        const int64_t to = g < n_gone ? gone[g] : indptr[n_rows];
+        __builtin_memcpy(indices_out, indices + from, uint64_t(to - from) * 4);
+        indices_out += to - from;
+        from = to + 1;
+    }
 }
 
 // indptr and indices by receivers; lean may be null where no gradient is wanted

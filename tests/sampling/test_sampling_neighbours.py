@@ -8,14 +8,8 @@ from hypothesis import strategies as st
 from snapshots import pairs_of
 
 from finrec_dgl.base.errors import UsageError
-from finrec_dgl.graph import (
-    INTERACTED_BY,
-    INTERACTS,
-    NODE_TYPES,
-    NeighborSampler,
-    build_graph,
-    whole_graph,
-)
+from finrec_dgl.graph import INTERACTED_BY, INTERACTS, NODE_TYPES, build_graph
+from finrec_dgl.sampling import NeighborSampler, whole_graph
 
 
 def random_graph(seed, users=30, items=20, edges=150):
@@ -44,7 +38,7 @@ def test_no_seed_edge_in_either_direction(seed, fanout):
         assert len(blocks.layers) == 3
         for layer in blocks.layers:
             for relation in (INTERACTS, INTERACTED_BY):
-                assert not pairs_of(layer, relation) & forbidden
+                assert not pairs_of(layer, relation, blocks.inputs) & forbidden
     rest = {tuple(pair) for pair in pairs.tolist()} - forbidden
     assert pairs_of(whole.layers[0], INTERACTS) == rest
     assert pairs_of(whole.layers[0], INTERACTED_BY) == rest
@@ -58,11 +52,14 @@ def test_full_fanout_takes_every_other_edge_of_the_seeds():
         "user": torch.from_numpy(np.unique(pairs[:10, 0])),
         "item": torch.from_numpy(np.unique(pairs[:10, 1])),
     }
-    last = NeighborSampler(graph, [-1, -1]).sample(seeds, exclude).layers[-1]
+    blocks = NeighborSampler(graph, [-1, -1]).sample(seeds, exclude)
+    last = blocks.layers[-1]
     users, items = set(seeds["user"].tolist()), set(seeds["item"].tolist())
     rest = {tuple(pair) for pair in pairs[10:].tolist()}
-    assert pairs_of(last, INTERACTED_BY) == {pair for pair in rest if pair[0] in users}
-    assert pairs_of(last, INTERACTS) == {pair for pair in rest if pair[1] in items}
+    assert pairs_of(last, INTERACTED_BY, blocks.inputs) == {
+        pair for pair in rest if pair[0] in users
+    }
+    assert pairs_of(last, INTERACTS, blocks.inputs) == {pair for pair in rest if pair[1] in items}
 
 
 def test_layers_fit_together_and_fanout_is_kept():
@@ -76,9 +73,9 @@ def test_layers_fit_together_and_fanout_is_kept():
         assert first.num_dst_nodes(name) == last.num_src_nodes(name)
         n_out = last.num_dst_nodes(name)
         assert torch.equal(blocks.inputs[name][:n_out], seeds[name])
-    for relation in last.canonical_etypes:
-        assert last[relation].in_degrees().max() <= 2
-        assert first[relation].in_degrees().max() <= 3
+    for relation in last.edges:
+        assert last.edges[relation].in_degree.max() <= 2
+        assert first.edges[relation].in_degree.max() <= 3
 
 
 def test_seeds_without_any_neighbour():
@@ -87,7 +84,7 @@ def test_seeds_without_any_neighbour():
     seeds = {"user": torch.tensor([1, 2]), "item": torch.tensor([1])}
     layer = NeighborSampler(graph, [5]).sample(seeds).layers[0]
     assert layer.num_dst_nodes("user") == 2
-    assert layer.num_edges(INTERACTED_BY) == 0
+    assert len(layer.edges[INTERACTED_BY]) == 0
 
 
 @pytest.mark.parametrize("fanouts", [[], [0], [5, -2]])
