@@ -58,6 +58,7 @@ class Batches:
         self.user = snapshot.pairs.user.astype(np.int64)
         self.item = snapshot.pairs.item.astype(np.int64)
         self.n_items = snapshot.n_items
+        self.negatives = config.negatives_of(snapshot.n_items)
         self.indptr = snapshot.pairs.indptr(snapshot.n_users)
         self.popularity = np.bincount(self.item, minlength=self.n_items).astype(np.float64)
         self.seed_texts = seed_texts(snapshot) if config.model.text else None
@@ -116,7 +117,7 @@ class Batches:
         )
 
     def _candidates(self, edges: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        kind = self.config.negatives
+        kind = self.negatives
         if kind == "all":
             return np.arange(self.n_items)
         positives = self.item[edges]
@@ -152,7 +153,7 @@ class Batches:
 
     def _correction(self, edges: np.ndarray, items: np.ndarray) -> Tensor | None:
         """log of the expected number of times each candidate comes up among those drawn."""
-        kind = self.config.negatives
+        kind = self.negatives
         if kind == "all" or self.config.loss != "softmax":
             return None
         share = self.popularity[items] / max(self.popularity.sum(), 1)

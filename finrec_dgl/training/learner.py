@@ -9,13 +9,15 @@ from torch import Tensor
 
 from finrec_dgl.base.errors import TrainingError
 from finrec_dgl.dataset import Dataset, Snapshot
+from finrec_dgl.evaluation import Scorer
 from finrec_dgl.nn import DerivedRecommender, PseudoTargets, pseudo_targets, start_of
 from finrec_dgl.training.backtest import Backtest
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import finite
 from finrec_dgl.training.model import build_model, parameter_groups
+from finrec_dgl.training.optimiser import RowAdam, clip_gradients
 from finrec_dgl.training.reconstruction import Reconstruction
-from finrec_dgl.training.scoring import DerivedScorer, ModelScorer, scorer_of
+from finrec_dgl.training.scoring import scorer_of
 
 
 class Learner:
@@ -37,8 +39,9 @@ class Learner:
             )
         else:
             self.objective = Reconstruction(self.model, snapshot, config, targets)
+            self.model.row_gradients = self.objective.batches.sampler is not None
         groups = parameter_groups(self.model, config.lr)
-        self.optimiser = torch.optim.Adam(groups, lr=config.lr)
+        self.optimiser = RowAdam(groups, lr=config.lr)
         self.sums: dict[str, Tensor] = {}
 
     def epoch(self, epoch: int, where: str | None = None) -> dict[str, float]:
@@ -60,7 +63,7 @@ class Learner:
                 )
             self.optimiser.zero_grad()
             loss.total.backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
+            clip_gradients(self.model.parameters(), self.config.clip)
             self.optimiser.step()
             terms = torch.stack([loss.total.detach(), loss.rec, loss.pseudo, loss.reg])
             sums += terms.double() * size
@@ -87,7 +90,7 @@ class Learner:
         self.model.load_state_dict(mean)
 
 
-def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> DerivedScorer | ModelScorer:
+def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> Scorer:
     """Train on what is before ``snapshot`` for ``config.epochs`` epochs, without a run on disk.
 
     For tuning on earlier windows: no early stopping, and the mean of the last ``config.average``
@@ -101,7 +104,7 @@ def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> DerivedSco
             learner.add_to_mean()
     if config.average:
         learner.take_mean()
-    return scorer_of(learner.model, snapshot)
+    return scorer_of(learner.model, snapshot, config)
 
 
 def _targets(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> PseudoTargets | None:

@@ -178,8 +178,9 @@ class _Phase:
 
     def judge(self, epoch: int, terms: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Validation NDCG@10; the weights are kept where it is the best so far."""
-        scorer = scorer_of(self.model, self.snapshot)
-        value = evaluate(scorer, self.dataset, "valid").metrics[WATCHED]
+        scorer = scorer_of(self.model, self.snapshot, self.config)
+        at_most = self.config.valid_users or None
+        value = evaluate(scorer, self.dataset, "valid", at_most=at_most).metrics[WATCHED]
         self.log.write({"phase": self.name, "epoch": epoch, **(terms or {}), WATCHED: value})
         best = self.state.get("best")
         found = {"epoch": epoch, "value": value}

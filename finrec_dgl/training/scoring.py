@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
+from torch import Tensor
 
 from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph import NODE_TYPES
@@ -16,8 +19,13 @@ from finrec_dgl.nn import (
     features_of,
 )
 from finrec_dgl.nn.world import PEER_FEATURES
-from finrec_dgl.sampling import whole_graph
+from finrec_dgl.sampling import NeighborSampler, whole_graph
+from finrec_dgl.training.config import TrainConfig
 
+MOST_BYTES = 4 * 2**30
+"""States of all nodes at once that are held while they are encoded; more: nodes are sampled."""
+_STATES = 6
+_NODES_AT_ONCE = 8192
 _MEMORY = 256 * 2**20
 """Bytes that what a world says of one chunk of users may take."""
 
@@ -78,10 +86,57 @@ class DerivedScorer:
         return scores
 
 
+class SampledScorer:
+    """Scores of a model whose nodes do not all fit into memory at once.
+
+    As in training, a node's vector comes from ``fanouts`` neighbours sampled for it, the same each
+    time: products are encoded once, [n_items, width], users when they are asked for.
+    """
+
+    def __init__(
+        self, model: HybridRecommender, snapshot: Snapshot, fanouts: Sequence[int]
+    ) -> None:
+        self.model = model
+        self.snapshot = snapshot
+        self.features = features_of(snapshot, model.config.half_life)
+        self.sampler = NeighborSampler(snapshot.graph(), fanouts)
+        self.item = self._encode("item", np.arange(snapshot.n_items))
+
+    def score(self, users: np.ndarray) -> np.ndarray:
+        """int [B] -> float32 [B, n_items]; higher is better."""
+        # the sampler takes every node once
+        distinct, row = np.unique(np.asarray(users, dtype=np.int64), return_inverse=True)
+        vectors = self._encode("user", distinct)[torch.from_numpy(row.reshape(-1))]
+        with torch.inference_mode():
+            scores: np.ndarray = self.model.score(vectors, self.item).float().numpy()
+        return scores
+
+    def _encode(self, name: str, nodes: np.ndarray) -> Tensor:
+        """The fused vectors of ``nodes``: [n, width]."""
+        training = self.model.training
+        self.model.eval()
+        found = []
+        with torch.inference_mode():
+            for chunk in torch.from_numpy(nodes).split(_NODES_AT_ONCE):
+                none = chunk.new_zeros(0)
+                seeds = {one: chunk if one == name else none for one in NODE_TYPES}
+                blocks = self.sampler.sample(seeds)
+                found.append(self.model.encode(blocks, self.features).fused[name])
+        self.model.train(training)
+        return torch.cat(found)
+
+
 def scorer_of(
-    model: HybridRecommender | DerivedRecommender, snapshot: Snapshot
-) -> ModelScorer | DerivedScorer:
-    """The scorer of ``model`` in the world of ``snapshot``."""
+    model: HybridRecommender | DerivedRecommender, snapshot: Snapshot, config: TrainConfig
+) -> ModelScorer | SampledScorer | DerivedScorer:
+    """The scorer of ``model`` in the world of ``snapshot``.
+
+    Of a model trained by sampling, and with more nodes than fit, one that samples too.
+    """
     if isinstance(model, DerivedRecommender):
         return DerivedScorer(model, snapshot)
+    width = model.config.dim + model.config.dim_two
+    states = (snapshot.n_users + snapshot.n_items) * width * 4 * _STATES
+    if config.sampler == "neighbor" and model.config.depth and states > MOST_BYTES:
+        return SampledScorer(model, snapshot, config.fanouts(model.config.depth))
     return ModelScorer(model, snapshot)
