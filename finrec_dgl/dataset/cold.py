@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.dataset.coding import Coded, marked
-from finrec_dgl.dataset.columns import add_counts, column, filled
+from finrec_dgl.dataset.columns import add_counts, filled, values
 from finrec_dgl.dataset.ids import distinct, id_order, node_of
 from finrec_dgl.dataset.snapshot import pair_keys
 from finrec_dgl.dataset.splits import TRAIN, SplitOptions
@@ -36,7 +36,7 @@ class Cold:
         Those of the test have none as validation begins either.
         """
         out = self.test if split == "test" else self.test | self.valid
-        found: np.ndarray = out[column(events, self.side, np.int32)]
+        found: np.ndarray = out[values(events, self.side, np.int32)]
         return found
 
 
@@ -52,9 +52,9 @@ def draw_cold(coded: Coded, events: pa.Table, options: SplitOptions) -> Cold | N
     if side is None:
         return None
     rng = np.random.default_rng(options.seed)
-    ids, code = coded.ids(side), column(events, side, np.int32)
+    ids, code = coded.ids(side), values(events, side, np.int32)
     test = _draw(ids, marked(code, len(ids)), side, share, rng)
-    train = marked(code[column(events, "stage", np.int8) == TRAIN], len(ids))
+    train = marked(code[values(events, "stage", np.int8) == TRAIN], len(ids))
     return Cold(side, test, _draw(ids, train & ~test, side, share, rng))
 
 
@@ -87,7 +87,7 @@ def _same_posts(events: pa.Table, others: pa.Table) -> np.ndarray:
     texts = distinct(filled(others["text"])).drop_null()
     codes = [node_of(one["text"], texts) for one in (events, others)]
     keys, known = (
-        pair_keys(column(one, "user", np.int32), code, len(texts))
+        pair_keys(values(one, "user", np.int32), code, len(texts))
         for one, code in zip((events, others), codes, strict=True)
     )
     return (codes[0] >= 0) & np.isin(keys, known[codes[1] >= 0])

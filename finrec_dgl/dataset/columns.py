@@ -16,6 +16,11 @@ def column(table: pa.Table, name: str, dtype: Any) -> np.ndarray | None:
     """The column as an array of ``dtype``; None where the table has no such column."""
     if name not in table.column_names:
         return None
+    return values(table, name, dtype)
+
+
+def values(table: pa.Table, name: str, dtype: Any) -> np.ndarray:
+    """A column that the table has, as an array of ``dtype``; not copied where it is one already."""
     return np.asarray(table[name].combine_chunks().to_numpy(zero_copy_only=False), dtype=dtype)
 
 

@@ -13,7 +13,7 @@ from finrec_dgl.base.errors import UsageError
 from finrec_dgl.dataset import splits
 from finrec_dgl.dataset.coding import Coded, marked
 from finrec_dgl.dataset.cold import Cold
-from finrec_dgl.dataset.columns import Arrays, add_counts, column
+from finrec_dgl.dataset.columns import Arrays, add_counts, column, values
 from finrec_dgl.dataset.ids import id_order
 from finrec_dgl.dataset.kcore import k_core
 from finrec_dgl.dataset.nodes import Nodes
@@ -99,7 +99,7 @@ def _ranked(
 
     -1 for one of the others that no event has.
     """
-    code = column(events, side, np.int32)
+    code = values(events, side, np.int32)
     numbers = np.flatnonzero(marked(code, len(ids)))
     place = np.full(len(ids), -1, np.int32)
     place[numbers[id_order(ids.take(pa.array(numbers)))]] = np.arange(len(numbers))
@@ -110,7 +110,7 @@ def core_events(coded: Coded, fit: pa.Table, k: int, dropped: dict[str, int]) ->
     """The events of the k-core's pairs."""
     if k == 0:
         return fit
-    user, item = column(fit, "user", np.int32), column(fit, "item", np.int32)
+    user, item = values(fit, "user", np.int32), values(fit, "item", np.int32)
     held = held_pairs(user, item, len(coded.users), len(coded.items))
     kept = np.empty(len(fit), bool)
     core = k_core(held.pairs.user, held.pairs.item, k)
@@ -126,9 +126,9 @@ def interaction_arrays(fit: pa.Table, nodes: Nodes) -> dict[str, Any]:
         order = np.argsort(time, kind="stable")
         fit, time = fit.take(pa.array(order)), time[order]
     arrays: dict[str, Any] = {
-        "user": nodes.user_node[column(fit, "user", np.int32)],
-        "item": nodes.item_node[column(fit, "item", np.int32)],
-        "valid": column(fit, "stage", np.int8) == splits.VALID,
+        "user": nodes.user_node[values(fit, "user", np.int32)],
+        "item": nodes.item_node[values(fit, "item", np.int32)],
+        "valid": values(fit, "stage", np.int8) == splits.VALID,
         "post": fit["text"] if "text" in fit.column_names else None,
     }
     weight = column(fit, "weight", np.float64)
@@ -146,8 +146,8 @@ def post_arrays(events: pa.Table, nodes: Nodes, text: np.ndarray) -> Arrays:
     ``text`` int32 [events]: rows of the vectors, -1 none. Each text about an item once, at its
     earliest, sorted by time.
     """
-    item = nodes.item_node[column(events, "item", np.int32)]
-    valid = np.asarray(column(events, "stage", np.int8) == splits.VALID)
+    item = nodes.item_node[values(events, "item", np.int32)]
+    valid = np.asarray(values(events, "stage", np.int8) == splits.VALID)
     time = column(events, "timestamp", np.int64)
     moment = np.zeros(len(events), np.int64) if time is None else time
     order = np.lexsort((moment, valid, text, item))
@@ -221,7 +221,7 @@ def _new_test_pairs(
         user, item = coded.test
     else:
         rows = assignment.stage == splits.TEST
-        user, item = (column(coded.events, side, np.int32)[rows] for side in ("user", "item"))
+        user, item = (values(coded.events, side, np.int32)[rows] for side in ("user", "item"))
     # distinct before the unknown are counted
     asked = held_pairs(user, item, len(coded.users), len(coded.items)).pairs
     user, item = nodes.user_node[asked.user], nodes.item_node[asked.item]

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from finrec_dgl.dataset.coding import Coded, early_rows, marked
 from finrec_dgl.dataset.cold import Cold
-from finrec_dgl.dataset.columns import column
+from finrec_dgl.dataset.columns import values
 from finrec_dgl.dataset.ids import hash_ids, id_order
 from finrec_dgl.dataset.splits import TRAIN, Assignment
 
@@ -80,7 +80,7 @@ def find_nodes(
     validation are known by then, those of the test are not. ``key``: the secret of hashed ids, None
     where not hashed.
     """
-    user, item = column(fit, "user", np.int32), column(fit, "item", np.int32)
+    user, item = values(fit, "user", np.int32), values(fit, "item", np.int32)
     if core:
         users, items = marked(user, len(coded.users)), marked(item, len(coded.items))
     else:
@@ -101,7 +101,7 @@ def find_nodes(
 
     # Validation asks for what the test asks for: for the nodes of the core that have an edge to
     # learn from, for users who have one where a split is given, else for all known by then.
-    train = column(fit, "stage", np.int8) == TRAIN
+    train = values(fit, "stage", np.int8) == TRAIN
     if cold is not None:
         train &= ~cold.among(fit, "valid")
     early_users = marked(user[train], len(coded.users))

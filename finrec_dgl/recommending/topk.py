@@ -17,7 +17,7 @@ from finrec_dgl.base.files import write_atomically
 from finrec_dgl.base.progress import SILENT, Progress, Task
 from finrec_dgl.dataset import Dataset
 from finrec_dgl.recommending.reasons import Reason, explain
-from finrec_dgl.training import DerivedScorer, ModelScorer, Run
+from finrec_dgl.training import DerivedScorer, ModelScorer, Run, SampledScorer
 
 MEMORY = 64 * 2**20
 """Bytes that the scores of one chunk of users, and what is made of them, may take."""
@@ -164,7 +164,9 @@ def top_items(scores: np.ndarray, k: int) -> np.ndarray:
 class _Ranker:
     """Ranks the candidates for users; ``items`` int64 [C] are the candidates' nodes."""
 
-    def __init__(self, scorer: ModelScorer | DerivedScorer, dataset: Dataset, known: bool) -> None:
+    def __init__(
+        self, scorer: ModelScorer | SampledScorer | DerivedScorer, dataset: Dataset, known: bool
+    ) -> None:
         self.scorer = scorer
         self.dataset = dataset
         self.known = known

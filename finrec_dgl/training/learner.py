@@ -18,6 +18,7 @@ from finrec_dgl.training.model import build_model, parameter_groups
 from finrec_dgl.training.optimiser import RowAdam, clip_gradients
 from finrec_dgl.training.reconstruction import Reconstruction
 from finrec_dgl.training.scoring import scorer_of
+from finrec_dgl.training.step import JointLoss
 
 
 class Learner:
@@ -61,10 +62,7 @@ class Learner:
                     where=where,
                     mend="try a smaller lr or clip; --resume starts at the last whole epoch",
                 )
-            self.optimiser.zero_grad()
-            loss.total.backward()
-            clip_gradients(self.model.parameters(), self.config.clip)
-            self.optimiser.step()
+            self.step(loss)
             terms = torch.stack([loss.total.detach(), loss.rec, loss.pseudo, loss.reg])
             sums += terms.double() * size
             seen += size
@@ -77,6 +75,13 @@ class Learner:
             "reg": reg,
             "interactions_per_second": seen / max(seconds, 1e-9),
         }
+
+    def step(self, loss: JointLoss) -> None:
+        """Move the weights by the gradient of ``loss``, clipped."""
+        self.optimiser.zero_grad()
+        loss.total.backward()
+        clip_gradients(self.model.parameters(), self.config.clip)
+        self.optimiser.step()
 
     def add_to_mean(self) -> None:
         """Count the weights as they are into the mean."""

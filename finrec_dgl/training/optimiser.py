@@ -18,7 +18,7 @@ class RowAdam(torch.optim.Adam):
     """
 
     @torch.no_grad()
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:  # type: ignore[override]
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """One step; the gradients that were sparse are taken away."""
         for group in self.param_groups:
             for parameter in group["params"]:
