@@ -17,36 +17,40 @@ from finrec_dgl.dataset.columns import Arrays, add_counts, column, values
 from finrec_dgl.dataset.ids import id_order
 from finrec_dgl.dataset.kcore import k_core
 from finrec_dgl.dataset.nodes import Nodes
-from finrec_dgl.dataset.snapshot import Pairs, pair_keys, pair_order, pairs_of_keys
+from finrec_dgl.dataset.snapshot import Pairs, SortedPairs, pair_keys, pairs_of_keys, sort_pairs
 from finrec_dgl.dataset.splits import Assignment, SplitOptions
 
 
 @dataclass(frozen=True, eq=False)
 class HeldPairs:
-    """The distinct pairs of some events: ``pairs`` sorted, ``order`` [events] the events by pair.
+    """The distinct ``pairs`` of some events, and the events in the same order.
 
-    The events of pair p are ``order[start[p]:start[p + 1]]``.
+    The events of pair p are ``events.order[start[p]:start[p + 1]]``.
     """
 
     pairs: Pairs
-    order: np.ndarray
+    events: SortedPairs
     start: np.ndarray
 
-    def any(self, events: np.ndarray) -> np.ndarray:
-        """bool [pairs]: those of which one of the ``events`` (bool [events]) is."""
+    def any(self, chosen: np.ndarray) -> np.ndarray:
+        """bool [pairs]: those of which one of the ``chosen`` (bool [events]) is."""
         if not len(self.pairs):
             return np.zeros(0, bool)
-        found: np.ndarray = np.logical_or.reduceat(events[self.order], self.start[:-1])
+        found: np.ndarray = np.logical_or.reduceat(chosen[self.events.order], self.start[:-1])
         return found
 
 
 def held_pairs(user: np.ndarray, item: np.ndarray, n_users: int, n_items: int) -> HeldPairs:
     """The distinct pairs of ``user`` and ``item``, int32 [events]."""
-    order = pair_order(user, item, n_users, n_items)
-    user, item = user[order], item[order]
-    first = np.append(True, (user[1:] != user[:-1]) | (item[1:] != item[:-1]))[: len(order)]
-    start = np.flatnonzero(first)
-    return HeldPairs(Pairs(user[start], item[start]), order, np.append(start, len(order)))
+    events = sort_pairs(user, item, n_users, n_items)
+    ends = events.ends(slice(None))
+    return HeldPairs(Pairs(events.user[ends], events.item[ends]), events, np.append(0, ends + 1))
+
+
+def where(events: pa.Table, chosen: np.ndarray) -> pa.Table:
+    """The ``events`` that ``chosen`` (bool [events]) says; the first ones are not copied."""
+    count = int(np.count_nonzero(chosen))
+    return events.slice(0, count) if chosen[:count].all() else events.filter(pa.array(chosen))
 
 
 def assign_events(coded: Coded, options: SplitOptions) -> Assignment:
@@ -114,9 +118,9 @@ def core_events(coded: Coded, fit: pa.Table, k: int, dropped: dict[str, int]) ->
     held = held_pairs(user, item, len(coded.users), len(coded.items))
     kept = np.empty(len(fit), bool)
     core = k_core(held.pairs.user, held.pairs.item, k)
-    kept[held.order] = np.repeat(core, np.diff(held.start))
+    kept[held.events.order] = np.repeat(core, np.diff(held.start))
     add_counts(dropped, {f"interactions: outside the {k}-core": int((~kept).sum())})
-    return fit.filter(pa.array(kept))
+    return where(fit, kept)
 
 
 def interaction_arrays(fit: pa.Table, nodes: Nodes) -> dict[str, Any]:

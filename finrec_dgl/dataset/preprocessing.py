@@ -35,6 +35,7 @@ from finrec_dgl.dataset.events import (
     interaction_arrays,
     post_arrays,
     target_arrays,
+    where,
 )
 from finrec_dgl.dataset.ids import USER_IDS, id_key, key_check
 from finrec_dgl.dataset.nodes import Nodes, find_nodes
@@ -219,7 +220,7 @@ def _known(
     assignment = assign_events(coded, options.split)
     add_counts(dropped, assignment.left_out)
     events = coded.events.append_column("stage", pa.array(assignment.stage))
-    fit = events.filter(pa.array(assignment.fit))
+    fit = where(events, assignment.fit)
     fit = core_events(coded, fit, options.k_core, dropped)
     cold = draw_cold(coded, fit, options.split)
     nodes = find_nodes(coded, fit, assignment, cold, core=options.k_core > 0, key=key)

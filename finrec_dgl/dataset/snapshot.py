@@ -74,21 +74,48 @@ def pairs_of_keys(keys: np.ndarray, n_items: int) -> Pairs:
     )
 
 
-def pair_order(user: np.ndarray, item: np.ndarray, n_users: int, n_items: int) -> np.ndarray:
-    """int32 or int64 [n]: the places by user, then item; equal pairs stay in their order.
+@dataclass(frozen=True, eq=False)
+class SortedPairs:
+    """Pairs by user, then item, equal ones in the order they came in; ``order``: where they were.
 
-    Two sorts by counting, and so in linear time: to transpose a sparse matrix is one.
+    ``user``, ``item`` int32 [n], ``order`` int64 [n].
     """
-    order = _counted(item, n_items)
-    return order[_counted(user[order], n_users)]
+
+    user: np.ndarray
+    item: np.ndarray
+    order: np.ndarray
+
+    def ends(self, kept: np.ndarray | slice) -> np.ndarray:
+        """int64 [distinct]: among those ``kept``, where the last of each pair stands."""
+        user, item = self.user[kept], self.item[kept]
+        differs = (user[1:] != user[:-1]) | (item[1:] != item[:-1])
+        return np.flatnonzero(np.append(differs, True)[: len(user)])
 
 
-def _counted(key: np.ndarray, size: int) -> np.ndarray:
-    """The places by ``key``, from 0 to ``size`` - 1; equal keys stay in their order."""
+def sort_pairs(user: np.ndarray, item: np.ndarray, n_users: int, n_items: int) -> SortedPairs:
+    """Sort pairs in linear time: by counting, first by item, then by user.
+
+    To transpose a sparse matrix is to sort by counting, and it takes its values along: what comes
+    after is in the order of memory.
+    """
+    items, where, users = _counted(item, user, n_items)
+    items = np.repeat(np.arange(n_items), np.diff(items))
+    ends, _, packed = _counted(users, where.astype(np.int64) << 32 | items, n_users)
+    item = (packed & 0xFFFFFFFF).astype(np.int32)
+    user = np.repeat(np.arange(n_users, dtype=np.int32), np.diff(ends))
+    return SortedPairs(user, item, packed >> 32)
+
+
+def _counted(
+    key: np.ndarray, values: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sort by ``key``, from 0 to ``size`` - 1: the end of each key, places and ``values``."""
     n = len(key)
     index = np.int32 if n < 2**31 else np.int64
-    cells = (np.ones(n, np.int8), key.astype(index, copy=False), np.arange(n + 1, dtype=index))
-    return sp.csr_array(cells, shape=(n, max(size, 1)), copy=False).tocsc().indices
+    rows = np.arange(n + 1, dtype=index)
+    cells = (values, key.astype(index, copy=False), rows)
+    made = sp.csr_array(cells, shape=(n, size), copy=False).tocsc()
+    return made.indptr, made.indices, made.data
 
 
 class NodeTexts(Protocol):

@@ -22,10 +22,11 @@ from finrec_dgl.dataset.snapshot import (
     Pairs,
     Profiles,
     Snapshot,
+    SortedPairs,
     StoredTexts,
     pair_keys,
-    pair_order,
     pairs_of_keys,
+    sort_pairs,
     without_nodes,
 )
 from finrec_dgl.dataset.splits import iso
@@ -206,10 +207,10 @@ class Dataset:
         raise UsageError(choice("stage", stage, ("train", "fit"))[0])
 
     @cached_property
-    def _order(self) -> np.ndarray:
-        """The places of all events by user, then item, then time: int32 or int64 [n]."""
+    def _sorted(self) -> SortedPairs:
+        """All events by user, then item, then time."""
         events = self.interactions
-        return pair_order(events.user, events.item, self.n_users, self.n_items)
+        return sort_pairs(events.user, events.item, self.n_users, self.n_items)
 
     @cached_property
     def _train(self) -> Snapshot:
@@ -282,10 +283,13 @@ class Dataset:
     ) -> Snapshot:
         """Of the interactions ``rows`` (bool [n]), their ``text``, and texts ``about`` items."""
         events = self.interactions
-        order = self._order[rows[self._order]]
-        user, item = events.user[order], events.item[order]
-        differs = (user[1:] != user[:-1]) | (item[1:] != item[:-1])
-        ends = np.flatnonzero(np.append(differs, True)[: len(order)])
+        by_pair, count = self._sorted, int(np.count_nonzero(rows))
+        if rows[:count].all():
+            # the earliest ones, which is seen without looking each up
+            kept = slice(None) if count == len(rows) else by_pair.order < count
+        else:
+            kept = rows[by_pair.order]
+        ends = by_pair.ends(kept)
         times = events.time
         seen_until = time
         if time is None and times is not None and rows.any():
@@ -297,9 +301,9 @@ class Dataset:
             n_users=self.n_users,
             n_items=self.n_items,
             time=seen_until,
-            pairs=Pairs(user[ends], item[ends]),
+            pairs=Pairs(by_pair.user[kept][ends], by_pair.item[kept][ends]),
             count=np.diff(ends, prepend=-1).astype(np.float32),
-            last=None if times is None else times[order[ends]],
+            last=None if times is None else times[by_pair.order[kept][ends]],
             ties=self.ties.before(time),
             item_categories=self.item_profiles.categories_at(items),
             user_categories=self.user_profiles.categories_at(users),

@@ -10,7 +10,7 @@ from finrec_dgl.dataset.coding import Coded, early_rows
 from finrec_dgl.dataset.columns import Arrays, add_counts, column
 from finrec_dgl.dataset.ids import distinct, node_of, sort_ids
 from finrec_dgl.dataset.nodes import Nodes
-from finrec_dgl.dataset.snapshot import pair_order
+from finrec_dgl.dataset.snapshot import sort_pairs
 
 _RESERVED_KINDS = ("interacts", "interacted-by")
 
@@ -66,7 +66,7 @@ def _order(
         order = np.arange(len(kind))
     else:
         order = np.argsort(time, kind="stable")
-    order = order[pair_order(source[order], target[order], n_users, n_users)]
+    order = order[sort_pairs(source[order], target[order], n_users, n_users).order]
     return order[np.argsort(kind[order], kind="stable")]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -228,8 +229,10 @@ def tie_faults(table: pa.Table) -> list[Fault]:
 def unknown_ends(ties: pa.Table, known: pa.Array | pa.ChunkedArray) -> list[Fault]:
     """Ties that name a user who is not in ``known``."""
     faults = []
-    for column in ("source_id", "target_id"):
-        inside = pc.is_in(ties[column], value_set=known)
+    ends = ("source_id", "target_id")
+    with ThreadPoolExecutor(len(ends)) as pool:
+        found = list(pool.map(lambda column: pc.is_in(ties[column], value_set=known), ends))
+    for column, inside in zip(ends, found, strict=True):
         if not pc.all(inside).as_py():
             rows = mask(pc.invert(inside))
             faults.append(
