@@ -21,7 +21,10 @@ def column(table: pa.Table, name: str, dtype: Any) -> np.ndarray | None:
 
 def values(table: pa.Table, name: str, dtype: Any) -> np.ndarray:
     """A column that the table has, as an array of ``dtype``; not copied where it is one already."""
-    return np.asarray(table[name].combine_chunks().to_numpy(zero_copy_only=False), dtype=dtype)
+    chunks = table[name].chunks
+    # Arrow copies a single chunk too
+    whole = chunks[0] if len(chunks) == 1 else table[name].combine_chunks()
+    return np.asarray(whole.to_numpy(zero_copy_only=False), dtype=dtype)
 
 
 def filled(values: pa.ChunkedArray | pa.Array) -> Any:

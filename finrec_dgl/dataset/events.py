@@ -43,7 +43,7 @@ class HeldPairs:
 def held_pairs(user: np.ndarray, item: np.ndarray, n_users: int, n_items: int) -> HeldPairs:
     """The distinct pairs of ``user`` and ``item``, int32 [events]."""
     events = sort_pairs(user, item, n_users, n_items)
-    ends = events.ends(slice(None))
+    ends = events.ends
     return HeldPairs(Pairs(events.user[ends], events.item[ends]), events, np.append(0, ends + 1))
 
 

@@ -185,7 +185,9 @@ def build_dataset(
     }
     with folder_atomically(out, marker=layout.MANIFEST, overwrite=overwrite) as folder:
         _write(folder, arrays, named, held.pairs, manifest)
-    return load_dataset(out, verify=False)
+    made = load_dataset(out, verify=False)
+    made.keep_sorted(held.events)
+    return made
 
 
 @dataclass(frozen=True, eq=False)

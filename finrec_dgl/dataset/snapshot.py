@@ -85,11 +85,15 @@ class SortedPairs:
     item: np.ndarray
     order: np.ndarray
 
-    def ends(self, kept: np.ndarray | slice) -> np.ndarray:
-        """int64 [distinct]: among those ``kept``, where the last of each pair stands."""
-        user, item = self.user[kept], self.item[kept]
-        differs = (user[1:] != user[:-1]) | (item[1:] != item[:-1])
-        return np.flatnonzero(np.append(differs, True)[: len(user)])
+    def where(self, kept: np.ndarray) -> SortedPairs:
+        """Those that ``kept`` (bool [n]) says."""
+        return SortedPairs(self.user[kept], self.item[kept], self.order[kept])
+
+    @property
+    def ends(self) -> np.ndarray:
+        """int64 [distinct]: where the last of each pair stands."""
+        differs = (self.user[1:] != self.user[:-1]) | (self.item[1:] != self.item[:-1])
+        return np.flatnonzero(np.append(differs, True)[: len(self.user)])
 
 
 def sort_pairs(user: np.ndarray, item: np.ndarray, n_users: int, n_items: int) -> SortedPairs:

@@ -212,6 +212,17 @@ class Dataset:
         events = self.interactions
         return sort_pairs(events.user, events.item, self.n_users, self.n_items)
 
+    def keep_sorted(self, events: SortedPairs) -> None:
+        """Take the interactions by user, item and time from who has sorted them already."""
+        self.__dict__["_sorted"] = events
+
+    def forget(self, stage: str) -> None:
+        """Let go of the snapshot of ``stage``, its graph with it; it is made anew when asked for.
+
+        Of a hundred million interactions they are gigabytes.
+        """
+        self.__dict__.pop(f"_{stage}", None)
+
     @cached_property
     def _train(self) -> Snapshot:
         about = self._about(~self.cold_posts.valid)
@@ -284,12 +295,11 @@ class Dataset:
         """Of the interactions ``rows`` (bool [n]), their ``text``, and texts ``about`` items."""
         events = self.interactions
         by_pair, count = self._sorted, int(np.count_nonzero(rows))
-        if rows[:count].all():
-            # the earliest ones, which is seen without looking each up
-            kept = slice(None) if count == len(rows) else by_pair.order < count
-        else:
-            kept = rows[by_pair.order]
-        ends = by_pair.ends(kept)
+        if count < len(rows):
+            # the earliest ones are known by their numbers, without looking each up
+            early = rows[:count].all()
+            by_pair = by_pair.where(by_pair.order < count if early else rows[by_pair.order])
+        ends = by_pair.ends
         times = events.time
         seen_until = time
         if time is None and times is not None and rows.any():
@@ -301,9 +311,9 @@ class Dataset:
             n_users=self.n_users,
             n_items=self.n_items,
             time=seen_until,
-            pairs=Pairs(by_pair.user[kept][ends], by_pair.item[kept][ends]),
+            pairs=Pairs(by_pair.user[ends], by_pair.item[ends]),
             count=np.diff(ends, prepend=-1).astype(np.float32),
-            last=None if times is None else times[by_pair.order[kept][ends]],
+            last=None if times is None else times[by_pair.order[ends]],
             ties=self.ties.before(time),
             item_categories=self.item_profiles.categories_at(items),
             user_categories=self.user_profiles.categories_at(users),

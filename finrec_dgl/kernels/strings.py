@@ -67,9 +67,11 @@ class _Table:
 
     def __init__(self, bits: int) -> None:
         self.bits = bits
-        self.slots = torch.zeros(2**bits, dtype=torch.int64)
-        self.known = torch.empty((2 ** (bits - 1), 2), dtype=torch.int64)
-        self.row = torch.empty(2 ** (bits - 1), dtype=torch.int64)
+        # NumPy's memory and not PyTorch's: it asks the system for large pages, and lookups at
+        # random spend most of their time in finding pages
+        self.slots = torch.from_numpy(np.zeros(2**bits, np.int64))
+        self.known = torch.from_numpy(np.empty((2 ** (bits - 1), 2), np.int64))
+        self.row = torch.from_numpy(np.empty(2 ** (bits - 1), np.int64))
 
     def grown(self, library: Library) -> _Table:
         """The same in four times the memory."""
