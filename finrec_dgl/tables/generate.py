@@ -42,6 +42,7 @@ __all__ = [
 ]
 
 FILE_FORMATS = ("csv", "parquet")
+_DISTINCT = ("user_id", "source_id", "target_id", "timestamp")
 MARKER = "world.json"
 """The file that tells a folder of ours; it holds the World, for whoever makes it again."""
 
@@ -186,7 +187,9 @@ def _writer(path: Path, schema: pa.Schema, file_format: str) -> Any:
     if file_format == "parquet":
         from pyarrow import parquet
 
-        return parquet.ParquetWriter(path, schema, compression="zstd")
+        # of values that hardly repeat within a fortnight a dictionary costs more than it saves
+        repeated = [one for one in schema.names if one not in _DISTINCT]
+        return parquet.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeated)
     from pyarrow import csv
 
     if "timestamp" in schema.names:
