@@ -124,6 +124,7 @@ def evaluate_groups(
     *,
     k: Sequence[int] = (10,),
     batch: int | None = None,
+    at_most: int | None = None,
     progress: Progress = SILENT,
 ) -> dict[str, Evaluation]:
     """``evaluate`` for every group that has targets, ``all`` first; scores are asked for once.
@@ -131,7 +132,7 @@ def evaluate_groups(
     A dataset that holds no nodes out has the group ``all`` alone. Raises as ``evaluate`` does.
     """
     groups = GROUPS if dataset.cold_side is not None else GROUPS[:1]
-    return _measure(scorer, dataset, split, groups, k, batch, progress)
+    return _measure(scorer, dataset, split, groups, k, batch, progress, at_most)
 
 
 def _measure(
@@ -142,9 +143,11 @@ def _measure(
     k: Sequence[int],
     batch: int | None,
     progress: Progress,
-    at_most: int | None = None,
+    at_most: int | None,
 ) -> dict[str, Evaluation]:
     """The evaluation of each of ``groups`` that has targets; raises where none has."""
+    if at_most is not None and at_most < 1:
+        raise UsageError(f"at_most is {at_most}", expected="a whole number of at least 1")
     if split not in BASE_STAGE:
         raise UsageError(f"the split is '{split}'", expected=" or ".join(BASE_STAGE))
     cutoffs = check_cutoffs(k)

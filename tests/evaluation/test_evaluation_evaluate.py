@@ -143,3 +143,5 @@ def test_of_many_users_some_are_drawn():
     for name, values in some.per_user.items():
         np.testing.assert_array_equal(values, every.per_user[name][rows])
     assert len(evaluate(scorer, dataset, "valid", at_most=10_000).users) == len(every.users)
+    with pytest.raises(UsageError, match="at_most is 0"):
+        evaluate(scorer, dataset, "valid", at_most=0)
