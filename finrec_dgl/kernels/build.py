@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parent / "native"
+# each compiled for every instruction set
+KERNELS = ("kernels", "ranking")
 NAME = "finrec_kernels.dll" if sys.platform == "win32" else "libfinrec_kernels.so"
 
 _X86 = ("x86_64", "amd64", "i686")
@@ -62,10 +64,11 @@ def _compile(compiler: Sequence[str], target: Path, extra: Sequence[str]) -> Non
         for name, (flags, width) in VARIANTS.items():
             if not x86 and flags:
                 continue
-            objects.append(str(Path(folder) / f"{name}.o"))
             defines = (f"-DFINREC_VARIANT={name}", f"-DFINREC_BYTES={width}")
-            source = str(SOURCES / "kernels.cpp")
-            _run([*common, *flags, *defines, "-c", source, "-o", objects[-1]])
+            for kernel in KERNELS:
+                objects.append(str(Path(folder) / f"{kernel}_{name}.o"))
+                source = str(SOURCES / f"{kernel}.cpp")
+                _run([*common, *flags, *defines, "-c", source, "-o", objects[-1]])
         made = Path(folder) / target.name
         _run([*common, "-shared", *objects, "-o", str(made)])
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -112,22 +112,17 @@ class Edges:
             places[order.long()] = number
         return found
 
-    def places_of(self, ids: Tensor) -> list[Tensor]:
-        """Where the edges ``ids`` [k] stand in either order, int32, each once and rising.
-
-        Raises UsageError for a number out of range.
-        """
-        _check_range("the number of an edge", ids, len(self))
-        return [torch.unique(places[ids.long()]) for places in self.places]
-
     def without(self, ids: Tensor) -> Edges:
         """These less the edges ``ids`` [k], without sorting anew: one pass over each order.
 
         Raises UsageError for a number out of range.
         """
+        _check_range("the number of an edge", ids, len(self))
         orders = (self.by_receiver, self.by_sender)
-        gone = self.places_of(ids)
-        left = [rows.without(one) for rows, one in zip(orders, gone, strict=True)]
+        left = [
+            rows.without(torch.unique(places[ids.long()]))
+            for rows, places in zip(orders, self.places, strict=True)
+        ]
         return Edges.compressed(self.n_src, self.n_dst, *left)
 
     @cached_property

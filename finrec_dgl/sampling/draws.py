@@ -20,11 +20,11 @@ _WORD = (1 << 64) - 1
 class Gone:
     """Edges that must not be drawn: where they stand, int32 [k], distinct and rising.
 
-    ``marked`` uint8 [rows]: 1 for rows that have such an edge.
+    ``first`` int32 [rows]: where the first of a row's stands in ``places``, plus 1; 0 without any.
     """
 
     places: Tensor
-    marked: Tensor
+    first: Tensor
 
 
 def draw_neighbours(
@@ -42,7 +42,7 @@ def draw_neighbours(
     """
     if find_library().handle is None:
         return _draw_plainly(rows, nodes, fanout, key, gone)
-    given = (gone.marked, len(gone.places), gone.places) if gone else (None, 0, None)
+    given = (gone.first, len(gone.places), gone.places) if gone else (None, 0, None)
     indptr = nodes.new_empty(len(nodes) + 1)
     call = find_library().call
     call("finrec_count_neighbours", len(nodes), fanout, nodes, rows.indptr, *given, indptr)

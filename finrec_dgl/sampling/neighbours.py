@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -112,28 +113,37 @@ class NeighborSampler:
 
 
 class _Scratch:
-    """What one call of the sampler writes to: numbers, and marks of nodes by node type."""
+    """What one call of the sampler writes to: numbers of nodes, and where seed edges stand."""
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
         self.numbers = {name: Numbers(size) for name, size in sizes.items()}
-        self.marked = {name: torch.zeros(size, dtype=torch.uint8) for name, size in sizes.items()}
-        self.dirty: dict[str, Tensor] = {}
+        self.first = {name: np.zeros(size, np.int32) for name, size in sizes.items()}
+        self.marked: dict[str, np.ndarray] = {}
 
     def mark(self, edges: Mapping[Relation, Edges], exclude: Tensor | None) -> dict[Relation, Gone]:
         """The interactions ``exclude`` in the order of either relation."""
         if exclude is None or not len(exclude):
             return {}
+        ids = np.unique(exclude.numpy())
         gone = {}
         for relation in (INTERACTS, INTERACTED_BY):
             one, name = edges[relation], relation[2]
-            gone[relation] = Gone(one.places_of(exclude)[0], self.marked[name])
-            self.dirty[name] = one.target[exclude.long()].long()
-            self.marked[name][self.dirty[name]] = 1
+            if ids[0] < 0 or ids[-1] >= len(one):
+                raise UsageError(
+                    "the number of an interaction is out of range",
+                    expected=f"numbers from 0 to {len(one) - 1}",
+                )
+            # both rise together: edges stand in the order of their receivers
+            places = np.sort(one.places[0].numpy()[ids])
+            nodes, at = np.unique(np.sort(one.target.numpy()[ids]), return_index=True)
+            self.marked[name] = nodes
+            self.first[name][nodes] = at + 1
+            gone[relation] = Gone(torch.from_numpy(places), torch.from_numpy(self.first[name]))
         return gone
 
     def clean(self) -> None:
         for one in self.numbers.values():
             one.forget()
-        for name, ids in self.dirty.items():
-            self.marked[name][ids] = 0
-        self.dirty = {}
+        for name, nodes in self.marked.items():
+            self.first[name][nodes] = 0
+        self.marked = {}

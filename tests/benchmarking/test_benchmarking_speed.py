@@ -62,6 +62,15 @@ def test_scale_has_every_figure(tmp_path, monkeypatch):
     assert found["large"]["generate"]["interactions"] == pytest.approx(60_000, rel=0.02)
 
 
+@native
+def test_sampling_has_every_figure(tmp_path):
+    """Catches a script that no longer runs, and a graph left out without a word."""
+    found = told("sampling", tmp_path)
+    assert "--data" in found["gowalla"]
+    assert found["made up"]["edges a batch"] > found["made up"]["nodes a batch"] > 0
+    assert [len(sides) for sides in found["compared"].values()] == [3, 2, 2, 2]
+
+
 def test_every_case_has_its_script(capsys):
     """Catches a case that cannot be run alone, or of which no user hears."""
     assert main(["benchmark", "speed", "--help"]) == 0
@@ -94,3 +103,9 @@ def test_wrong_options_are_told(tmp_path, capsys):
         Settings(threads=0)
     assert main(["benchmark", "speed", "--data", f"gowalla={tmp_path / 'none'}"]) == 2
     assert "folder that is there" in capsys.readouterr().err
+
+
+def test_startup_tells_both_commands(tmp_path):
+    """Catches commands whose failure is timed as an answer."""
+    found = told("startup", tmp_path)
+    assert set(found["compared"]) == {"--help", "recommend --user, cold"}

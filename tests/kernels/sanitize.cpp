@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <random>
+#include <utility>
 #include <vector>
 
 extern "C" {
@@ -11,6 +12,15 @@ void finrec_compress(int64_t, int64_t, const int32_t*, const int32_t*, int32_t*,
 void finrec_transpose(int64_t, int64_t, const int32_t*, const int32_t*, int32_t*, int32_t*);
 void finrec_without(int64_t, int64_t, const int32_t*, const int32_t*, const int32_t*, int32_t*,
                     int32_t*);
+void finrec_count_neighbours(int64_t, int64_t, const int32_t*, const int32_t*, const int32_t*,
+                             int64_t, const int32_t*, int32_t*);
+void finrec_draw_neighbours(int64_t, int64_t, int64_t, uint64_t, const int32_t*, const int32_t*,
+                            const int32_t*, const int32_t*, int64_t, const int32_t*, int64_t,
+                            uint64_t*, const int32_t*, int32_t*);
+void finrec_number_nodes(int64_t, int32_t*, int32_t*, int32_t*, int64_t*);
+#define SCORES(T)                                                                          \
+    int64_t, int64_t, int64_t, int64_t, const T *, int64_t, const int32_t *, uint8_t *, int64_t, \
+        const T *, const T *, const T *, const int64_t *, const int32_t *
 #define DECLARE(T, name)                                                                         \
     void finrec_attend_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*, const int32_t*, \
                               int64_t, int64_t, double, double, uint64_t, const T*, const T*,    \
@@ -20,7 +30,11 @@ void finrec_without(int64_t, int64_t, const int32_t*, const int32_t*, const int3
                                    const T*, const T*, const T*, const T*, const T*, const T*,   \
                                    const T*, const T*, T*, T*, T*, T*);                          \
     void finrec_sum_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*, const int32_t*,   \
-                           int64_t, const T*, const T*, T*);
+                           int64_t, const T*, const T*, T*);                                     \
+    void finrec_above_##name(SCORES(T), const int64_t*, int64_t, const T*, int64_t,              \
+                             const int32_t*, const int32_t*, int64_t*);                          \
+    void finrec_best_##name(SCORES(T), int64_t, T*, int32_t*, int64_t*);                         \
+    void finrec_picked_##name(SCORES(T), const int64_t*, const int32_t*, T*);
 DECLARE(float, f32)
 DECLARE(double, f64)
 }
@@ -40,6 +54,32 @@ static std::unique_ptr<T[]> fill(int64_t n) {
 
 static std::unique_ptr<int32_t[]> room(int64_t n) {
     return std::unique_ptr<int32_t[]>(new int32_t[n]());
+}
+
+// a sample of neighbours, with and without edges left out, and its nodes' numbers
+static void sample(int64_t threads, int64_t n_src, int64_t n_dst, const int32_t* indptr,
+                   const int32_t* indices, int64_t n_gone, const int32_t* gone) {
+    auto nodes = room(n_dst), first = room(n_dst);
+    for (int64_t i = 0; i < n_dst; ++i) nodes[i] = int32_t(i);
+    for (int64_t g = n_gone, i = n_dst - 1; g-- > 0;) {
+        while (indptr[i] > gone[g]) --i;
+        first[i] = int32_t(g + 1);
+    }
+    const int64_t words = indptr[n_dst] / 64 + 1;
+    std::unique_ptr<uint64_t[]> bits(new uint64_t[threads * words]());
+    const int32_t* const marks[] = {nullptr, first.get()};
+    for (int64_t fanout : {-1, 1, 10, 64, 200})
+        for (const int32_t* mark : marks) {
+            auto at = room(n_dst + 1);
+            finrec_count_neighbours(n_dst, fanout, nodes.get(), indptr, mark, n_gone, gone,
+                                    at.get());
+            auto to = room(at[n_dst]), table = room(n_src), seen = room(n_src);
+            finrec_draw_neighbours(threads, n_dst, fanout, 7, nodes.get(), indptr, indices, mark,
+                                   n_gone, gone, words, bits.get(), at.get(), to.get());
+            for (int64_t j = 0; j < n_src; ++j) table[j] = -1;
+            int64_t count = 0;
+            finrec_number_nodes(at[n_dst], to.get(), table.get(), seen.get(), &count);
+        }
 }
 
 #define RUN(T, name)                                                                            \
@@ -66,6 +106,7 @@ static std::unique_ptr<int32_t[]> room(int64_t n) {
         for (int64_t g = 0; g < n_gone; ++g) exact[g] = gone[g];                                \
         finrec_without(n_dst, n_gone, by_dst.get(), senders.get(), exact.get(), less_at.get(),  \
                        less.get());                                                             \
+        sample(threads, n_src, n_dst, by_dst.get(), senders.get(), n_gone, exact.get());        \
         auto s = fill<T>(n_src * heads), d = fill<T>(n_dst * heads), v = fill<T>(n_src * row);  \
         auto out = fill<T>(n_dst * row), lean = fill<T>(n_dst * row);                           \
         auto top = fill<T>(n_dst * heads), inverse = fill<T>(n_dst * heads);                    \
@@ -87,6 +128,65 @@ static std::unique_ptr<int32_t[]> room(int64_t n) {
 RUN(float, f32)
 RUN(double, f64)
 
+// Lists of columns, each rising: where each row's begin, then the columns.
+struct Lists {
+    std::unique_ptr<int64_t[]> at;
+    std::unique_ptr<int32_t[]> values;
+};
+
+static Lists lists(int64_t rows, int64_t columns, int64_t most) {
+    std::vector<int32_t> found;
+    std::unique_ptr<int64_t[]> at(new int64_t[rows + 1]());
+    for (int64_t i = 0; i < rows; ++i) {
+        for (int64_t c = 0, wanted = draw(0, most); c < columns && wanted; ++c)
+            if (draw(0, columns) <= most) {
+                found.push_back(int32_t(c));
+                --wanted;
+            }
+        at[i + 1] = int64_t(found.size());
+    }
+    auto values = room(int64_t(found.size()));
+    for (size_t k = 0; k < found.size(); ++k) values[k] = found[k];
+    return {std::move(at), std::move(values)};
+}
+
+#define RANK(T, name)                                                                              \
+    static void rank_##name(int64_t level, int64_t rows, int64_t n) {                              \
+        const int64_t threads = draw(1, 2), width = draw(1, 9), stride = n + 2, k = draw(1, 9);    \
+        const int64_t panels = (n + 47) / 48, parts = draw(1, 3);                                  \
+        auto given = fill<T>(rows * stride), left = fill<T>(rows * width);                         \
+        auto items = fill<T>(panels * width * 48), bias = fill<T>(panels * 48);                    \
+        auto columns = room(n), first = room(parts + 1);                                           \
+        for (int64_t c = 0; c < n; ++c) columns[c] = int32_t(stride - 1 - c);                      \
+        for (int64_t p = 1; p < parts; ++p) first[p] = int32_t(draw(first[p - 1], n));             \
+        first[parts] = int32_t(n);                                                                 \
+        const Lists held = lists(rows, n, 9), asked = lists(rows, n, 21);                          \
+        const int64_t targets = asked.at[rows];                                                    \
+        auto score = fill<T>(targets);                                                             \
+        auto border = room(parts * targets);                                                       \
+        for (int64_t t = 0; t < parts * targets; ++t) border[t] = int32_t(draw(0, n));             \
+        std::unique_ptr<int64_t[]> above(new int64_t[parts * targets]()), found(new int64_t[rows]); \
+        std::unique_ptr<uint8_t[]> finite(new uint8_t[rows]);                                      \
+        auto top = fill<T>(rows * k);                                                              \
+        auto best = room(rows * k);                                                                \
+        finrec_picked_##name(level, threads, rows, n, nullptr, 0, nullptr, nullptr, width,         \
+                             left.get(), items.get(), bias.get(), held.at.get(),                   \
+                             held.values.get(), asked.at.get(), asked.values.get(), score.get());  \
+        for (bool product : {false, true}) {                                                       \
+            const T* rows_given = product ? nullptr : given.get();                                 \
+            finrec_above_##name(level, threads, rows, n, rows_given, stride, columns.get(),        \
+                                finite.get(), width, left.get(), items.get(), bias.get(),          \
+                                held.at.get(), held.values.get(), asked.at.get(), targets,         \
+                                score.get(), parts, first.get(), border.get(), above.get());       \
+            finrec_best_##name(level, threads, rows, n, rows_given, stride, columns.get(),         \
+                               finite.get(), width, left.get(), items.get(), bias.get(),           \
+                               held.at.get(), held.values.get(), k, top.get(), best.get(),         \
+                               found.get());                                                       \
+        }                                                                                          \
+    }
+RANK(float, f32)
+RANK(double, f64)
+
 int main() {
     const int64_t heads[] = {1, 2, 3, 4, 5, 8, 17, 128}, widths[] = {1, 3, 4, 7, 8, 16, 32};
     int64_t done = 0;
@@ -97,5 +197,12 @@ int main() {
                     run_f32(level, h, w);
                     run_f64(level, h, w);
                 }
+    for (int64_t level = 0; level < 3; ++level)
+        for (int64_t rows : {1, 5, 8, 97, 200})
+            for (int64_t columns : {1, 47, 48, 49, 959, 961, 2000}) {
+                rank_f32(level, rows, columns);
+                rank_f64(level, rows, columns);
+                ++done;
+            }
     printf("%lld\n", static_cast<long long>(done));
 }

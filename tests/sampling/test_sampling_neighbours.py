@@ -1,5 +1,7 @@
 """Layers of message passing: never a seed edge in them, in either direction."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
@@ -93,3 +95,68 @@ def test_bad_fanouts_are_refused(fanouts):
     graph, _ = random_graph(0)
     with pytest.raises(UsageError, match="fanouts"):
         NeighborSampler(graph, fanouts)
+
+
+def same(one, other):
+    """Whether two samples are the same to the order of their nodes and edges."""
+    return all(
+        torch.equal(a.edges[relation].by_receiver.indptr, b.edges[relation].by_receiver.indptr)
+        and torch.equal(a.edges[relation].source, b.edges[relation].source)
+        for a, b in zip(one.layers, other.layers, strict=True)
+        for relation in a.edges
+    ) and all(torch.equal(one.inputs[name], other.inputs[name]) for name in NODE_TYPES)
+
+
+def test_a_sample_follows_from_its_seed_alone():
+    """Catches draws that depend on threads, on calls before, or on the relations beside."""
+    graph, pairs = random_graph(8, users=200, items=60, edges=3000)
+    exclude = torch.tensor([5, 2000, 5])
+    ends = np.unique(pairs[exclude.numpy()], axis=0)
+    seeds = {"user": torch.from_numpy(ends[:, 0]), "item": torch.from_numpy(ends[:, 1])}
+    sampler = NeighborSampler(graph, [4, 4])
+    one = sampler.sample(seeds, exclude, seed=3, threads=1)
+    assert not same(one, sampler.sample(seeds, exclude, seed=4))
+    assert not same(one, sampler.sample(seeds, seed=3))
+    for threads in (2, 3):
+        assert same(one, sampler.sample(seeds, exclude, seed=3, threads=threads))
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda _: sampler.sample(seeds, exclude, seed=3), range(20)))
+    assert all(same(one, other) for other in found)
+
+
+def test_layers_draw_apart():
+    """Catches a layer that sees the neighbours of the one before and no others."""
+    graph = build_graph(1, 400, np.zeros(400, int), np.arange(400))
+    seeds = {"user": torch.tensor([0]), "item": torch.zeros(0).long()}
+    first, last = NeighborSampler(graph, [20, 20]).sample(seeds).layers
+    mine = [set(one.edges[INTERACTED_BY].source[:20].tolist()) for one in (first, last)]
+    assert len(mine[0] & mine[1]) < 10
+
+
+def test_only_the_relations_asked_for_are_sampled():
+    """Catches work on relations that carry no message."""
+    graph, _ = random_graph(1)
+    seeds = {"user": torch.arange(30), "item": torch.arange(20)}
+    layer = NeighborSampler(graph, [2], (INTERACTS, INTERACTED_BY)).sample(seeds).layers[0]
+    assert set(layer.edges) == {INTERACTS, INTERACTED_BY}
+
+
+@pytest.mark.parametrize(
+    ("user", "exclude", "words"),
+    [
+        ([1, 1], [0], "stands twice"),
+        ([30], [0], "out of range"),
+        ([-1], [0], "out of range"),
+        ([1], [10_000], "out of range"),
+        ([1], [-1], "out of range"),
+    ],
+)
+def test_what_native_code_would_trip_over_is_refused(user, exclude, words):
+    """Catches a read out of bounds, and a sampler that is of no use after it refused."""
+    graph, _ = random_graph(2)
+    sampler = NeighborSampler(graph, [3])
+    good = {"user": torch.tensor([1]), "item": torch.tensor([2])}
+    before = sampler.sample(good, torch.tensor([0]))
+    with pytest.raises(UsageError, match=words):
+        sampler.sample({**good, "user": torch.tensor(user)}, torch.tensor(exclude))
+    assert same(before, sampler.sample(good, torch.tensor([0])))

@@ -19,11 +19,7 @@
 //
 // Every row is summed by one thread in the order of its edges: the number of threads changes no bit.
 #include "kernels.h"
-
-#ifndef FINREC_VARIANT
-#define FINREC_VARIANT finrec_plain
-#define FINREC_BYTES 16
-#endif
+#include "lanes.h"
 
 // all in here is local to this object: the linker must not merge what other instruction sets made
 namespace {
@@ -34,36 +30,6 @@ constexpr int AHEAD = 16;       // edges between the prefetch of a row and its u
 constexpr int SCORES_AHEAD = 48;
 constexpr int MOST_COLUMNS = 4096;
 constexpr int64_t TASK = 4096;  // edges, and rows at four edges each, that a thread takes at once
-
-template <class T>
-struct Bits;
-template <>
-struct Bits<float> {
-    typedef uint32_t type;
-};
-template <>
-struct Bits<double> {
-    typedef uint64_t type;
-};
-
-template <class T, int L>
-struct Lanes {
-    typedef T V __attribute__((vector_size(L * sizeof(T))));
-    typedef typename Bits<T>::type I __attribute__((vector_size(L * sizeof(T))));
-
-    static inline V load(const T* from) {
-        V v;
-        __builtin_memcpy(&v, from, sizeof(V));
-        return v;
-    }
-    static inline void store(T* to, V v) { __builtin_memcpy(to, &v, sizeof(V)); }
-    static inline V all(T one) { return V{} + one; }
-    static inline T total(V v) {
-        T sum = 0;
-        for (int l = 0; l < L; ++l) sum += v[l];
-        return sum;
-    }
-};
 
 // exp(x) for x <= 0 to about one unit in the last place; below the smallest normal number that one.
 // x = n log 2 + r; exp(r) by a polynomial, 2^n through the exponent's bits. NaN stays NaN.

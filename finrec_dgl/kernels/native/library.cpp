@@ -5,6 +5,7 @@
 // lowered. Nothing here allocates memory or keeps any state.
 #include "export.h"
 #include "kernels.h"
+#include "ranking.h"
 
 namespace {
 
@@ -18,15 +19,25 @@ int best_level() {
     return 0;
 }
 
-const Table& table(int64_t level) {
+// The table of what the processor has, at most of `level`.
+template <class Any>
+const Any& table_of(int64_t level, const Any& plain, const Any* avx2, const Any* avx512) {
     const int best = best_level();
     const int64_t chosen = level < best ? level : best;
+    if (chosen >= 2) return *avx512;
+    if (chosen == 1) return *avx2;
+    return plain;
+}
+
 #ifdef FINREC_X86
-    if (chosen >= 2) return finrec_avx512;
-    if (chosen == 1) return finrec_avx2;
+#define TABLES(name) finrec_plain##name, &finrec_avx2##name, &finrec_avx512##name
+#else
+#define TABLES(name) finrec_plain##name, nullptr, nullptr
 #endif
-    (void)chosen;
-    return finrec_plain;
+
+const Table& table(int64_t level) { return table_of<Table>(level, TABLES()); }
+const RankingTable& ranking_table(int64_t level) {
+    return table_of<RankingTable>(level, TABLES(_ranking));
 }
 
 template <class T>
@@ -38,6 +49,17 @@ const Kernels<float>& kernels<float>(int64_t level) {
 template <>
 const Kernels<double>& kernels<double>(int64_t level) {
     return table(level).f64;
+}
+
+template <class T>
+const Ranking<T>& ranking(int64_t level);
+template <>
+const Ranking<float>& ranking<float>(int64_t level) {
+    return ranking_table(level).f32;
+}
+template <>
+const Ranking<double>& ranking<double>(int64_t level) {
+    return ranking_table(level).f64;
 }
 
 }  // namespace
@@ -144,3 +166,31 @@ BACKWARD(finrec_attend_grad_f32, float)
 BACKWARD(finrec_attend_grad_f64, double)
 SUM(finrec_sum_f32, float)
 SUM(finrec_sum_f64, double)
+
+// The arguments of every kernel of ranking, as `Scores` has them: either `given` is null and
+// `left`, `panels` and `bias` are there, or the other way
+#define SCORES(T)                                                                                 \
+    int64_t level, int64_t threads, int64_t n_rows, int64_t n_columns, const T *given,            \
+        int64_t stride, const int32_t *columns, uint8_t *finite, int64_t width, const T *left,    \
+        const T *panels, const T *bias, const int64_t *held_at, const int32_t *held
+#define GATHERED                                                                                \
+    {n_rows, n_columns, given, stride,  columns, finite,       width,                           \
+     left,   panels,    bias,  held_at, held,    int(threads)}
+
+#define RANKING(kind, T)                                                                          \
+    EXPORT void finrec_above_##kind(SCORES(T), const int64_t* at, int64_t n_targets,              \
+                                    const T* score, int64_t parts, const int32_t* first,          \
+                                    const int32_t* border, int64_t* above) {                      \
+        ranking<T>(level).above(GATHERED, {at, n_targets, score, parts, first, border, above});   \
+    }                                                                                             \
+    EXPORT void finrec_best_##kind(SCORES(T), int64_t k, T* score, int32_t* column,               \
+                                   int64_t* found) {                                              \
+        ranking<T>(level).best(GATHERED, {k, score, column, found});                              \
+    }                                                                                             \
+    EXPORT void finrec_picked_##kind(SCORES(T), const int64_t* at, const int32_t* column,         \
+                                     T* score) {                                                  \
+        ranking<T>(level).picked(GATHERED, {at, column, score});                                  \
+    }
+
+RANKING(f32, float)
+RANKING(f64, double)

@@ -13,7 +13,8 @@
 namespace {
 
 constexpr uint64_t GOLDEN = 0x9E3779B97F4A7C15u;
-constexpr int64_t FEW = 64;  // up to so many numbers, looking through them all is quickest
+constexpr int64_t FEW = 64;   // up to so many numbers, looking through them all is quickest
+constexpr int64_t AHEAD = 8;  // nodes between the prefetch of a row and its use
 
 inline uint64_t mix(uint64_t x) {
     x ^= x >> 30;
@@ -35,11 +36,19 @@ inline bool among(const int32_t* chosen, int64_t n, int32_t one) {
     return found;
 }
 
-void few_ranks(uint64_t node_key, int64_t left, int64_t k, int32_t* chosen) {
+// A bit a number, modulo 64, tells of most that they were not drawn before; of 64 or fewer, of all.
+template <bool EXACT>
+inline void few_ranks(uint64_t node_key, int64_t left, int64_t k, int32_t* chosen) {
+    uint64_t seen = 0;
     for (int64_t j = 0; j < k; ++j) {
         const int64_t most = left - k + j;
-        const int32_t one = draw(node_key, j, most + 1);
-        chosen[j] = among(chosen, j, one) ? int32_t(most) : one;
+        int32_t one = draw(node_key, j, most + 1);
+        if (EXACT)
+            one = seen >> one & 1 ? int32_t(most) : one;
+        else if (seen >> (one & 63) & 1 && among(chosen, j, one))
+            one = int32_t(most);
+        seen |= uint64_t(1) << (one & 63);
+        chosen[j] = one;
     }
 }
 
@@ -59,36 +68,28 @@ struct Span {
     int64_t from, to;
 };
 
-int64_t first_from(const int32_t* sorted, int64_t n, int64_t least) {
-    int64_t low = 0;
-    while (low < n) {
-        const int64_t half = (low + n) / 2;
-        if (sorted[half] < least)
-            low = half + 1;
-        else
-            n = half;
-    }
-    return low;
-}
-
-// what is left out of the edges begin .. end of a node, as a span of `gone`
-inline Span gone_of(bool marked, const int32_t* gone, int64_t n_gone, int64_t begin, int64_t end) {
-    if (!marked) return {0, 0};
-    return {first_from(gone, n_gone, begin), first_from(gone, n_gone, end)};
+// what is left out of the edges of a node that end before `end`, as a span of `gone`
+inline Span gone_of(const int32_t* first, int64_t node, const int32_t* gone, int64_t n_gone,
+                    int64_t end) {
+    if (!first || !first[node]) return {0, 0};
+    Span span = {first[node] - 1, first[node]};
+    while (span.to < n_gone && gone[span.to] < end) ++span.to;
+    return span;
 }
 
 }  // namespace
 
 // How many neighbours each of `nodes` gets: at most fanout (below 0: all), as running sums.
 // indptr, indices: the in-neighbours of all nodes. gone: places in indices to leave out, distinct
-// and rising; marked: the nodes that have one, a byte each. indptr_out: room for n + 1.
+// and rising; first: for each node where its first one stands in gone, plus 1, or 0 without any;
+// null where nothing is left out. indptr_out: room for n + 1.
 EXPORT void finrec_count_neighbours(int64_t n, int64_t fanout, const int32_t* nodes,
-                                    const int32_t* indptr, const uint8_t* marked, int64_t n_gone,
+                                    const int32_t* indptr, const int32_t* first, int64_t n_gone,
                                     const int32_t* gone, int32_t* indptr_out) {
     indptr_out[0] = 0;
     for (int64_t i = 0; i < n; ++i) {
         const int64_t node = nodes[i], begin = indptr[node], end = indptr[node + 1];
-        const Span out = gone_of(n_gone && marked[node], gone, n_gone, begin, end);
+        const Span out = gone_of(first, node, gone, n_gone, end);
         int64_t left = end - begin - (out.to - out.from);
         if (fanout >= 0 && left > fanout) left = fanout;
         indptr_out[i + 1] = indptr_out[i] + int32_t(left);
@@ -99,7 +100,7 @@ EXPORT void finrec_count_neighbours(int64_t n, int64_t fanout, const int32_t* no
 // zeros, a bit for each edge of the node that has most; may be null where fanout is at most 64.
 EXPORT void finrec_draw_neighbours(int64_t threads, int64_t n, int64_t fanout, uint64_t key,
                                    const int32_t* nodes, const int32_t* indptr,
-                                   const int32_t* indices, const uint8_t* marked, int64_t n_gone,
+                                   const int32_t* indices, const int32_t* first, int64_t n_gone,
                                    const int32_t* gone, int64_t words, uint64_t* bits,
                                    const int32_t* indptr_out, int32_t* indices_out) {
     const int64_t part = (n + threads - 1) / threads;
@@ -109,8 +110,14 @@ EXPORT void finrec_draw_neighbours(int64_t threads, int64_t n, int64_t fanout, u
     for (int64_t t = 0; t < threads; ++t) {
         const int64_t last = (t + 1) * part < n ? (t + 1) * part : n;
         for (int64_t i = t * part; i < last; ++i) {
+            if (i + 2 * AHEAD < last) __builtin_prefetch(indptr + nodes[i + 2 * AHEAD]);
+            if (i + AHEAD < last) {
+                const int32_t* row = indices + indptr[nodes[i + AHEAD]];
+                __builtin_prefetch(row);
+                __builtin_prefetch(row + 16);
+            }
             const int64_t node = nodes[i], begin = indptr[node], end = indptr[node + 1];
-            const Span out = gone_of(n_gone && marked[node], gone, n_gone, begin, end);
+            const Span out = gone_of(first, node, gone, n_gone, end);
             const int64_t left = end - begin - (out.to - out.from);
             const int64_t k = indptr_out[i + 1] - indptr_out[i];
             int32_t* to = indices_out + indptr_out[i];
@@ -124,8 +131,10 @@ EXPORT void finrec_draw_neighbours(int64_t threads, int64_t n, int64_t fanout, u
                 continue;
             }
             const uint64_t node_key = mix(key + GOLDEN * uint64_t(node + 1));
-            if (fanout <= FEW)
-                few_ranks(node_key, left, k, to);
+            if (left <= 64)
+                few_ranks<true>(node_key, left, k, to);
+            else if (fanout <= FEW)
+                few_ranks<false>(node_key, left, k, to);
             else
                 many_ranks(node_key, left, k, bits + t * words, to);
             for (int64_t j = 0; j < k; ++j) {
