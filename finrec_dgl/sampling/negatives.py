@@ -27,7 +27,7 @@ class NegativeSampler:
     ``popularity``: as likely as it is held; ``in-batch``: the batch's own positives. A product that
     is drawn twice stands there once.
 
-    ``user``, ``item`` int64 [E]: what may be learned from, ordered by user. ``reject_held``: no
+    ``user``, ``item`` int [E]: what may be learned from, ordered by user. ``reject_held``: no
     user has a negative among the products that they hold by it.
     """
 
@@ -50,11 +50,11 @@ class NegativeSampler:
         self.share = popularity / max(popularity.sum(), 1)
 
     def draw(self, positives: np.ndarray, rng: np.random.Generator) -> Candidates:
-        """The candidates of a batch with the given positives, int64 [B]."""
+        """The candidates of a batch with the given positives, int [B]."""
         if self.kind == "all":
             return Candidates(np.arange(self.n_items), np.ones(self.n_items, bool))
         if self.kind == "in-batch":
-            items = np.unique(positives)
+            items = np.unique(positives).astype(np.int64)
             return Candidates(items, np.ones(len(items), bool))
         if self.kind == "uniform":
             drawn = rng.integers(0, self.n_items, self.count)

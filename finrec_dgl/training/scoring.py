@@ -59,13 +59,7 @@ class ModelScorer:
     def score(self, users: np.ndarray) -> np.ndarray:
         """int [B] -> float32 [B, n_items]; higher is better."""
         index = torch.from_numpy(np.asarray(users, dtype=np.int64))
-        with torch.inference_mode():
-            if self._dot:
-                scores = torch.addmm(self.model.item_bias, self.user[index], self.item.T)
-            else:
-                scores = self.model.score(self.user[index], self.item)
-        found: np.ndarray = scores.float().numpy()
-        return found
+        return _scores(self.model, self.user[index], self.item)
 
     def vectors(self) -> Vectors | None:
         """The vectors whose inner products are the scores; None where the head is another."""
@@ -123,12 +117,10 @@ class SampledScorer:
         # the sampler takes every node once
         distinct, row = np.unique(np.asarray(users, dtype=np.int64), return_inverse=True)
         vectors = self._encode("user", distinct)[torch.from_numpy(row.reshape(-1))]
-        with torch.inference_mode():
-            scores: np.ndarray = self.model.score(vectors, self.item).float().numpy()
-        return scores
+        return _scores(self.model, vectors, self.item)
 
     def _encode(self, name: str, nodes: np.ndarray) -> Tensor:
-        """The fused vectors of ``nodes``: [n, width]."""
+        """What the head compares of ``nodes``: [n, width]."""
         training = self.model.training
         self.model.eval()
         found = []
@@ -137,9 +129,22 @@ class SampledScorer:
                 none = chunk.new_zeros(0)
                 seeds = {one: chunk if one == name else none for one in NODE_TYPES}
                 blocks = self.sampler.sample(seeds)
-                found.append(self.model.encode(blocks, self.features).fused[name])
+                fused = self.model.encode(blocks, self.features).fused[name]
+                dot = isinstance(self.model.head, DotHead)
+                found.append(self.model.head.get_submodule(name)(fused) if dot else fused)
         self.model.train(training)
         return torch.cat(found)
+
+
+def _scores(model: HybridRecommender, user: Tensor, item: Tensor) -> np.ndarray:
+    """float32 [B, n_items] of what the head compares: [B, width], [n_items, width]."""
+    with torch.inference_mode():
+        if isinstance(model.head, DotHead):
+            scores = torch.addmm(model.item_bias, user, item.T)
+        else:
+            scores = model.score(user, item)
+    found: np.ndarray = scores.float().numpy()
+    return found
 
 
 def scorer_of(
