@@ -47,7 +47,8 @@ class ModelScorer:
         training = model.training
         model.eval()
         self.features = features or features_of(snapshot, model.config.half_life)
-        with torch.inference_mode():
+        # not in inference mode: what is made of the graph here is kept, and trained on later
+        with torch.no_grad():
             blocks = whole_graph(snapshot.graph(), model.config.depth)
             fused = model.encode(blocks, self.features).fused
             self.user, self.item = (fused[name] for name in NODE_TYPES)
@@ -124,7 +125,7 @@ class SampledScorer:
         training = self.model.training
         self.model.eval()
         found = []
-        with torch.inference_mode():
+        with torch.no_grad():
             for chunk in torch.from_numpy(nodes).split(_NODES_AT_ONCE):
                 none = chunk.new_zeros(0)
                 seeds = {one: chunk if one == name else none for one in NODE_TYPES}
