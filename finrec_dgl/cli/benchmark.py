@@ -262,7 +262,8 @@ def speed(
     only: Annotated[
         str | None,
         typer.Option(
-            metavar="A,B,C", help="messages, ranking, sampling, startup; by default all of them."
+            metavar="A,B,C",
+            help="messages, ranking, sampling, scale, startup; by default all of them.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A JSON file of all figures.")] = None,

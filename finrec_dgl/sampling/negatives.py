@@ -27,7 +27,7 @@ class NegativeSampler:
     ``popularity``: as likely as it is held; ``in-batch``: the batch's own positives. A product that
     is drawn twice stands there once.
 
-    ``user``, ``item`` int64 [E]: what may be learned from, ordered by user. ``reject_held``: no
+    ``user``, ``item`` int [E]: what may be learned from, ordered by user. ``reject_held``: no
     user has a negative among the products that they hold by it.
     """
 
@@ -45,16 +45,16 @@ class NegativeSampler:
         self.kind, self.count, self.n_items = kind, count, n_items
         self.item = item
         self.reject_held = reject_held
-        self.indptr = np.searchsorted(user, np.arange(n_users + 1))
+        self.indptr = np.append(0, np.cumsum(np.bincount(user, minlength=n_users)))
         popularity = np.bincount(item, minlength=n_items).astype(np.float64)
         self.share = popularity / max(popularity.sum(), 1)
 
     def draw(self, positives: np.ndarray, rng: np.random.Generator) -> Candidates:
-        """The candidates of a batch with the given positives, int64 [B]."""
+        """The candidates of a batch with the given positives, int [B]."""
         if self.kind == "all":
             return Candidates(np.arange(self.n_items), np.ones(self.n_items, bool))
         if self.kind == "in-batch":
-            items = np.unique(positives)
+            items = np.unique(positives).astype(np.int64)
             return Candidates(items, np.ones(len(items), bool))
         if self.kind == "uniform":
             drawn = rng.integers(0, self.n_items, self.count)
@@ -74,15 +74,14 @@ class NegativeSampler:
         free = np.ones((len(users), len(items)), dtype=bool)
         if not self.reject_held:
             return free[user_row]
-        column = np.full(self.n_items, -1)
-        column[items] = np.arange(len(items))
-        start, counts = self.indptr[users], np.diff(self.indptr)[users]
+        start = self.indptr[users]
+        counts = self.indptr[users + 1] - start
         first = np.cumsum(counts) - counts
-        at = np.arange(counts.sum()) + np.repeat(start - first, counts)
-        held_column = column[self.item[at]]
-        held_row = np.repeat(np.arange(len(users)), counts)
-        inside = held_column >= 0
-        free[held_row[inside], held_column[inside]] = False
+        held = self.item[np.arange(counts.sum()) + np.repeat(start - first, counts)]
+        column = np.minimum(np.searchsorted(items, held), len(items) - 1)
+        row = np.repeat(np.arange(len(users)), counts)
+        inside = items[column] == held
+        free[row[inside], column[inside]] = False
         return free[user_row]
 
     def log_expected(self, positives: int, items: np.ndarray) -> np.ndarray | None:

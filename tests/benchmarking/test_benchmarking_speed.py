@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from finrec_dgl.base.errors import ConfigError, FinrecError
-from finrec_dgl.benchmarking.speed import CASES, Settings, measure_speed
+from finrec_dgl.benchmarking.speed import CASES, Settings, measure_speed, scale
 from finrec_dgl.benchmarking.speed.timing import alternate, own_process
 from finrec_dgl.cli import main
 from finrec_dgl.kernels.library import find_library
@@ -43,6 +43,23 @@ def test_messages_have_every_figure(tmp_path):
     assert {"pyg", "peak MiB", "floor of forward, ms"} <= set(found)
     assert max(found["difference"].values()) < 1e-5
     assert [len(sides) for sides in found["compared"].values()] == [3, 3, 2]
+
+
+def test_scale_has_every_figure(tmp_path, monkeypatch):
+    """Catches a stage that no longer runs on what the one before has made."""
+    monkeypatch.setattr(scale, "SIZES", {"small": 20_000, "large": 60_000})
+    monkeypatch.setattr(scale, "own_process", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(scale, "WARM_UP", 1)
+    monkeypatch.setattr(scale, "STEPS", 2)
+    found = scale.measure(Settings(threads=1))
+    assert set(found) == {"small", "large", "train, ratio"}
+    for size in ("small", "large"):
+        assert set(found[size]) == {"generate", "preprocess", "train"}
+        for stage in found[size].values():
+            assert stage["interactions_per_second"] > 0
+            assert stage["peak_mib"] > 0
+    assert set(scale.measure(Settings(threads=1, quick=True))) == {"small", "train, ratio"}
+    assert found["large"]["generate"]["interactions"] == pytest.approx(60_000, rel=0.02)
 
 
 @native

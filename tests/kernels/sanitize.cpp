@@ -18,6 +18,9 @@ void finrec_draw_neighbours(int64_t, int64_t, int64_t, uint64_t, const int32_t*,
                             const int32_t*, const int32_t*, int64_t, const int32_t*, int64_t,
                             uint64_t*, const int32_t*, int32_t*);
 void finrec_number_nodes(int64_t, int32_t*, int32_t*, int32_t*, int64_t*);
+void finrec_code_strings(int64_t, int64_t, const int32_t*, const uint8_t*, int64_t, uint64_t*, void*,
+                         int64_t*, int32_t*, int64_t*);
+void finrec_move_slots(int64_t, const uint64_t*, int64_t, uint64_t*);
 #define SCORES(T)                                                                          \
     int64_t, int64_t, int64_t, int64_t, const T *, int64_t, const int32_t *, uint8_t *, int64_t, \
         const T *, const T *, const T *, const int64_t *, const int32_t *
@@ -245,6 +248,32 @@ RANK(double, f64)
     }
 RUN_NODES(float, f32)
 RUN_NODES(double, f64)
+// Strings of up to 20 bytes, some often; the table begins too small and grows as it is filled.
+static void code(int64_t n) {
+    std::unique_ptr<int32_t[]> at = room(n + 1);
+    for (int64_t i = 0; i < n; ++i) at[i + 1] = at[i] + int32_t(draw(0, 20));
+    std::unique_ptr<uint8_t[]> bytes(new uint8_t[at[n]]);
+    for (int64_t k = 0; k < at[n]; ++k) bytes[k] = uint8_t(draw(97, 98));
+    int64_t bits = 8, state[2] = {0, 0};
+    std::unique_ptr<uint64_t[]> slots(new uint64_t[1 << bits]());
+    std::unique_ptr<int64_t[]> known(new int64_t[1 << bits]), row(new int64_t[1 << (bits - 1)]);
+    auto codes = room(n);
+    for (int64_t done = 0; done < n;) {
+        finrec_code_strings(n - done, done, at.get() + done, bytes.get(), bits, slots.get(),
+                            known.get(), row.get(), codes.get() + done, state);
+        done += state[1];
+        if (done == n) break;
+        std::unique_ptr<uint64_t[]> more(new uint64_t[1 << (bits + 1)]());
+        finrec_move_slots(bits, slots.get(), bits + 1, more.get());
+        std::unique_ptr<int64_t[]> places(new int64_t[1 << (bits + 1)]), rows(new int64_t[1 << bits]);
+        for (int64_t k = 0; k < 2 * state[0]; ++k) places[k] = known[k];
+        for (int64_t k = 0; k < state[0]; ++k) rows[k] = row[k];
+        slots = std::move(more);
+        known = std::move(places);
+        row = std::move(rows);
+        ++bits;
+    }
+}
 
 int main() {
     const int64_t heads[] = {1, 2, 3, 4, 5, 8, 17, 128}, widths[] = {1, 3, 4, 7, 8, 16, 32};
@@ -270,5 +299,9 @@ int main() {
                 run_nodes_f64(level, dim, relations);
                 ++done;
             }
+    for (int64_t n : {0, 1, 63, 64, 65, 3000}) {
+        code(n);
+        ++done;
+    }
     printf("%lld\n", static_cast<long long>(done));
 }
