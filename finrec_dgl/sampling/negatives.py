@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+
+from finrec_dgl.kernels.library import find_library
 
 NEGATIVES = ("all", "uniform", "popularity", "in-batch")
 
@@ -66,16 +69,17 @@ class NegativeSampler:
         items = np.flatnonzero(present)
         return Candidates(items, present[items] == 2)
 
-    def allowed(self, users: np.ndarray, user_row: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """bool [B, C]: which of ``items`` may be negatives of the user of each row.
-
-        ``users`` int64 [n], distinct; ``user_row`` [B]: where each row's stands in it.
-        """
+    def allowed(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """bool [B, C]: which of ``items`` int64 [C] may be negatives of ``users`` int64 [B]."""
         free = np.ones((len(users), len(items)), dtype=bool)
         if not self.reject_held:
-            return free[user_row]
-        column = np.full(self.n_items, -1)
-        column[items] = np.arange(len(items))
+            return free
+        column = np.full(self.n_items, -1, np.int32)
+        column[items] = np.arange(len(items), dtype=np.int32)
+        if find_library().handle is not None:
+            arrays = (users, self.indptr, self.item, column, free)
+            find_library().call("finrec_mask_held", *free.shape, *map(torch.from_numpy, arrays))
+            return free
         start, counts = self.indptr[users], np.diff(self.indptr)[users]
         first = np.cumsum(counts) - counts
         at = np.arange(counts.sum()) + np.repeat(start - first, counts)
@@ -83,7 +87,7 @@ class NegativeSampler:
         held_row = np.repeat(np.arange(len(users)), counts)
         inside = held_column >= 0
         free[held_row[inside], held_column[inside]] = False
-        return free[user_row]
+        return free
 
     def log_expected(self, positives: int, items: np.ndarray) -> np.ndarray | None:
         """float32 [C]: log of how often each of ``items`` is expected in a batch of ``positives``.
