@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from finrec_dgl.kernels.library import find_library
+
 NEGATIVES = ("all", "uniform", "popularity", "in-batch")
 
 
@@ -43,7 +45,7 @@ class NegativeSampler:
         reject_held: bool = True,
     ) -> None:
         self.kind, self.count, self.n_items = kind, count, n_items
-        self.item = item
+        self.item = np.ascontiguousarray(item, np.int32)
         self.reject_held = reject_held
         self.indptr = np.append(0, np.cumsum(np.bincount(user, minlength=n_users)))
         popularity = np.bincount(item, minlength=n_items).astype(np.float64)
@@ -56,6 +58,7 @@ class NegativeSampler:
         if self.kind == "in-batch":
             items = np.unique(positives).astype(np.int64)
             return Candidates(items, np.ones(len(items), bool))
+        drawn: np.ndarray
         if self.kind == "uniform":
             drawn = rng.integers(0, self.n_items, self.count)
         else:
@@ -66,23 +69,26 @@ class NegativeSampler:
         items = np.flatnonzero(present)
         return Candidates(items, present[items] == 2)
 
-    def allowed(self, users: np.ndarray, user_row: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """bool [B, C]: which of ``items`` may be negatives of the user of each row.
-
-        ``users`` int64 [n], distinct; ``user_row`` [B]: where each row's stands in it.
-        """
+    def allowed(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """bool [B, C]: which of ``items`` int64 [C] may be negatives of ``users`` int [B]."""
         free = np.ones((len(users), len(items)), dtype=bool)
         if not self.reject_held:
-            return free[user_row]
-        start = self.indptr[users]
-        counts = self.indptr[users + 1] - start
+            return free
+        column = np.full(self.n_items, -1, np.int32)
+        column[items] = np.arange(len(items), dtype=np.int32)
+        if find_library().handle is not None:
+            rows = np.ascontiguousarray(users, np.int32)
+            arrays = (rows, self.indptr, self.item, column, free)
+            find_library().call("finrec_mask_held", *free.shape, *arrays)
+            return free
+        start, counts = self.indptr[users], np.diff(self.indptr)[users]
         first = np.cumsum(counts) - counts
-        held = self.item[np.arange(counts.sum()) + np.repeat(start - first, counts)]
-        column = np.minimum(np.searchsorted(items, held), len(items) - 1)
-        row = np.repeat(np.arange(len(users)), counts)
-        inside = items[column] == held
-        free[row[inside], column[inside]] = False
-        return free[user_row]
+        at = np.arange(counts.sum()) + np.repeat(start - first, counts)
+        held_column = column[self.item[at]]
+        held_row = np.repeat(np.arange(len(users)), counts)
+        inside = held_column >= 0
+        free[held_row[inside], held_column[inside]] = False
+        return free
 
     def log_expected(self, positives: int, items: np.ndarray) -> np.ndarray | None:
         """float32 [C]: log of how often each of ``items`` is expected in a batch of ``positives``.

@@ -144,7 +144,7 @@ class Batches:
             for layer in blocks.layers:
                 for one in layer.edges.values():
                     _ = one.by_sender  # the gradient's order, made here and not in the step
-        allowed = self.negatives.allowed(users, user_row, items)
+        allowed = self.negatives.allowed(self.user[edges], items)
         correction = None
         if self.config.loss == "softmax":
             correction = self.negatives.log_expected(len(edges), items)

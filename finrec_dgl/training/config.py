@@ -72,7 +72,7 @@ class TrainConfig:
     fanout: tuple[int, ...] = (10, 10, 10)
     batch_size: int = 4096
     workers: int = 0
-    prefetch: int = 2
+    prefetch: int = 0
     loss: str = "backtest"
     windows: int = 8
     window_step: float = 0.0

@@ -12,11 +12,14 @@ void finrec_compress(int64_t, int64_t, const int32_t*, const int32_t*, int32_t*,
 void finrec_transpose(int64_t, int64_t, const int32_t*, const int32_t*, int32_t*, int32_t*);
 void finrec_without(int64_t, int64_t, const int32_t*, const int32_t*, const int32_t*, int32_t*,
                     int32_t*);
-void finrec_count_neighbours(int64_t, int64_t, const int32_t*, const int32_t*, const int32_t*,
-                             int64_t, const int32_t*, int32_t*);
+void finrec_mark_gone(int64_t, const int64_t*, const int32_t*, const int32_t*, int64_t*, int32_t*,
+                      uint64_t*, int32_t*, int64_t*);
+void finrec_unmark_gone(int64_t, const int64_t*, const int32_t*, uint64_t*);
+void finrec_count_neighbours(int64_t, int64_t, const int32_t*, const int32_t*, int64_t,
+                             const int32_t*, const uint64_t*, const int32_t*, int32_t*);
 void finrec_draw_neighbours(int64_t, int64_t, int64_t, uint64_t, const int32_t*, const int32_t*,
-                            const int32_t*, const int32_t*, int64_t, const int32_t*, int64_t,
-                            uint64_t*, const int32_t*, int32_t*);
+                            const int32_t*, int64_t, const int32_t*, const uint64_t*,
+                            const int32_t*, int64_t, uint64_t*, const int32_t*, int32_t*);
 void finrec_number_nodes(int64_t, int32_t*, int32_t*, int32_t*, int64_t*);
 void finrec_code_strings(int64_t, int64_t, const int32_t*, const uint8_t*, int64_t, uint64_t*, void*,
                          int64_t*, int32_t*, int64_t*);
@@ -24,6 +27,8 @@ void finrec_move_slots(int64_t, const uint64_t*, int64_t, uint64_t*);
 #define SCORES(T)                                                                          \
     int64_t, int64_t, int64_t, int64_t, const T *, int64_t, const int32_t *, uint8_t *, int64_t, \
         const T *, const T *, const T *, const int64_t *, const int32_t *
+void finrec_mask_held(int64_t, int64_t, const int32_t*, const int64_t*, const int32_t*,
+                      const int32_t*, uint8_t*);
 #define DECLARE(T, name)                                                                         \
     void finrec_attend_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*, const int32_t*, \
                               int64_t, int64_t, double, double, uint64_t, const T*, const T*,    \
@@ -75,27 +80,46 @@ static std::unique_ptr<int32_t[]> room(int64_t n) {
 
 // a sample of neighbours, with and without edges left out, and its nodes' numbers
 static void sample(int64_t threads, int64_t n_src, int64_t n_dst, const int32_t* indptr,
-                   const int32_t* indices, int64_t n_gone, const int32_t* gone) {
-    auto nodes = room(n_dst), first = room(n_dst);
-    for (int64_t i = 0; i < n_dst; ++i) nodes[i] = int32_t(i);
-    for (int64_t g = n_gone, i = n_dst - 1; g-- > 0;) {
-        while (indptr[i] > gone[g]) --i;
-        first[i] = int32_t(g + 1);
+                   const int32_t* indices, int64_t n_ids, const int32_t* ids) {
+    const int64_t n = indptr[n_dst];
+    auto nodes = room(n_dst), first = room(n_dst), place = room(n), target = room(n);
+    for (int64_t i = 0; i < n_dst; ++i) {
+        nodes[i] = int32_t(i);
+        for (int64_t e = indptr[i]; e < indptr[i + 1]; ++e) {
+            place[e] = int32_t(e);
+            target[e] = int32_t(i);
+        }
     }
-    const int64_t words = indptr[n_dst] / 64 + 1;
-    std::unique_ptr<uint64_t[]> bits(new uint64_t[threads * words]());
-    const int32_t* const marks[] = {nullptr, first.get()};
+    const std::vector<int64_t> edges(ids, ids + n_ids);
+    std::vector<int64_t> keys(edges);
+    auto places = room(n_ids);
+    std::vector<uint64_t> marked(size_t(n_dst / 64 + 1));
+    const int64_t words = n / 64 + 1;
+    std::vector<uint64_t> bits(size_t(threads * words));
     for (int64_t fanout : {-1, 1, 10, 64, 200})
-        for (const int32_t* mark : marks) {
+        for (int64_t with : {0, 1}) {
+            int64_t n_gone = 0;
+            if (with)
+                finrec_mark_gone(n_ids, edges.data(), place.get(), target.get(), keys.data(),
+                                 places.get(), marked.data(), first.get(), &n_gone);
             auto at = room(n_dst + 1);
-            finrec_count_neighbours(n_dst, fanout, nodes.get(), indptr, mark, n_gone, gone,
-                                    at.get());
+            finrec_count_neighbours(n_dst, fanout, nodes.get(), indptr, n_gone, places.get(),
+                                    marked.data(), first.get(), at.get());
             auto to = room(at[n_dst]), table = room(n_src), seen = room(n_src);
-            finrec_draw_neighbours(threads, n_dst, fanout, 7, nodes.get(), indptr, indices, mark,
-                                   n_gone, gone, words, bits.get(), at.get(), to.get());
+            finrec_draw_neighbours(threads, n_dst, fanout, 7, nodes.get(), indptr, indices, n_gone,
+                                   places.get(), marked.data(), first.get(), words, bits.data(),
+                                   at.get(), to.get());
+            finrec_unmark_gone(n_ids, edges.data(), target.get(), marked.data());
             for (int64_t j = 0; j < n_src; ++j) table[j] = -1;
             int64_t count = 0;
             finrec_number_nodes(at[n_dst], to.get(), table.get(), seen.get(), &count);
+            // receivers as users, senders as items, those that came up as candidates
+            std::vector<int32_t> user(nodes.get(), nodes.get() + n_dst);
+            std::vector<int64_t> held_at(indptr, indptr + n_dst + 1);
+            std::vector<int32_t> held(indices, indices + n);
+            std::vector<uint8_t> allowed(size_t(n_dst * count), 1);
+            finrec_mask_held(n_dst, count, user.data(), held_at.data(), held.data(), table.get(),
+                             allowed.data());
         }
 }
 
