@@ -15,6 +15,7 @@ from finrec_dgl.graph.backend import dgl
 
 Relation = tuple[str, str, str]
 
+NODE_TYPES = ("user", "item")
 INTERACTS: Relation = ("user", "interacts", "item")
 INTERACTED_BY: Relation = ("item", "interacted-by", "user")
 

@@ -1,4 +1,4 @@
-"""Compiles the native library: every instruction set in an object of its own, then one library."""
+"""Compiles the native library: kernels once for every instruction set, then one library."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parent / "native"
+# each compiled for every instruction set
+KERNELS = ("kernels", "nodes", "ranking")
 NAME = "finrec_kernels.dll" if sys.platform == "win32" else "libfinrec_kernels.so"
 
 _X86 = ("x86_64", "amd64", "i686")
@@ -56,15 +58,18 @@ def _compile(compiler: Sequence[str], target: Path, extra: Sequence[str]) -> Non
     x86 = platform.machine().lower() in _X86
     common = (*compiler, *_FLAGS, *(("-DFINREC_X86",) if x86 else ()), *extra)
     with tempfile.TemporaryDirectory() as folder:
-        objects = [str(Path(folder) / "library.o")]
-        _run([*common, "-c", str(SOURCES / "library.cpp"), "-o", objects[0]])
+        objects = []
+        for name in ("library", "sampling"):
+            objects.append(str(Path(folder) / f"{name}.o"))
+            _run([*common, "-c", str(SOURCES / f"{name}.cpp"), "-o", objects[-1]])
         for name, (flags, width) in VARIANTS.items():
             if not x86 and flags:
                 continue
-            objects.append(str(Path(folder) / f"{name}.o"))
             defines = (f"-DFINREC_VARIANT={name}", f"-DFINREC_BYTES={width}")
-            source = str(SOURCES / "kernels.cpp")
-            _run([*common, *flags, *defines, "-c", source, "-o", objects[-1]])
+            for kernel in KERNELS:
+                objects.append(str(Path(folder) / f"{kernel}_{name}.o"))
+                source = str(SOURCES / f"{kernel}.cpp")
+                _run([*common, *flags, *defines, "-c", source, "-o", objects[-1]])
         for name in ("int8", "texts") if x86 else ():
             objects.append(str(Path(folder) / f"{name}.o"))
             _run([*common, *VNNI, "-c", str(SOURCES / f"{name}.cpp"), "-o", objects[-1]])

@@ -12,14 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from finrec_dgl.graph import (
-    INTERACTED_BY,
-    INTERACTS,
-    NODE_TYPES,
-    Blocks,
-    Relation,
-    tie_relations,
-)
+from finrec_dgl.graph import INTERACTED_BY, INTERACTS, NODE_TYPES, Relation, tie_relations
 from finrec_dgl.nn.config import HybridConfig
 from finrec_dgl.nn.features import NodeFeatures
 from finrec_dgl.nn.fusion import linear_map
@@ -27,6 +20,7 @@ from finrec_dgl.nn.heads import DotHead, MLPHead
 from finrec_dgl.nn.pseudo import PseudoLabels
 from finrec_dgl.nn.start import Start
 from finrec_dgl.nn.streams import StreamOne, StreamTwo
+from finrec_dgl.sampling import Blocks
 
 
 @dataclass(frozen=True)

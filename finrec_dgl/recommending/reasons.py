@@ -21,7 +21,7 @@ import torch
 
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.dataset.snapshot import FROM_POSTS
-from finrec_dgl.graph import NODE_TYPES, Blocks
+from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.graph.backend import dgl
 from finrec_dgl.nn import HybridRecommender, NodeFeatures
 from finrec_dgl.recommending.derived import (
@@ -30,6 +30,7 @@ from finrec_dgl.recommending.derived import (
     derived_popularity,
 )
 from finrec_dgl.recommending.evidence import Evidence, holdings, tied
+from finrec_dgl.sampling import Blocks
 from finrec_dgl.training import DerivedScorer, ModelScorer
 
 MOST_REASONS = 3

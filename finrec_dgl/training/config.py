@@ -8,11 +8,11 @@ from typing import Any
 
 from finrec_dgl.base.config import choice, from_mapping, refuse
 from finrec_dgl.nn import HybridConfig
+from finrec_dgl.sampling import NEGATIVES
 from finrec_dgl.training.contrastive import FinetuneConfig
 
 SAMPLERS = ("full", "neighbor")
 LOSSES = ("softmax", "bpr", "bce", "backtest")
-NEGATIVES = ("all", "uniform", "popularity", "in-batch")
 
 PLAIN: Mapping[str, Any] = {
     "loss": "softmax",
@@ -37,6 +37,7 @@ class TrainConfig:
                       one holds for deeper layers
     ``batch_size``    positives a step
     ``workers``       processes that sample blocks (``neighbor``); 0: in this one
+    ``prefetch``      batches that a thread makes ahead where there are no workers; 0: none
     ``loss``          ``softmax``, ``bpr`` or ``bce`` predict the interactions of one graph;
                       ``backtest`` those of earlier windows, each from the graph before it, or
                       hidden ones where there is no earlier window
@@ -44,9 +45,12 @@ class TrainConfig:
     ``window_step``   days between their starts; 0: spread over the time there is
     ``warm_up``       days at the beginning that are only learned from
     ``window_users``  users a window and run, drawn from those with something to predict
-    ``negatives``     ``all`` products (less those the user holds), or a draw shared by the batch:
-                      ``uniform``, by ``popularity``, or the other positives of the batch
+    ``negatives``     ``all`` products, or a draw shared by the batch: ``uniform``, by
+                      ``popularity``, or the other positives of the batch (``in-batch``); with
+                      ``softmax`` these join every draw, at the weight that corrects for it
     ``n_negatives``   products drawn for ``uniform`` and ``popularity``
+    ``reject_held``   what a user holds is never a negative of theirs, however negatives are drawn;
+                      without, only the positive itself is not
     ``lambda_rec``, ``lambda_pseudo``, ``lambda_reg``  weights of the joint loss (formula 7);
                       ``lambda_reg`` is on dense weights, ``lambda_ids`` on learned node vectors,
                       ``lambda_start`` on the distance of derived relations' weights to their start
@@ -63,6 +67,7 @@ class TrainConfig:
     fanout: tuple[int, ...] = (10, 10, 10)
     batch_size: int = 4096
     workers: int = 0
+    prefetch: int = 2
     loss: str = "backtest"
     windows: int = 8
     window_step: float = 0.0
@@ -70,6 +75,7 @@ class TrainConfig:
     window_users: int = 512
     negatives: str = "all"
     n_negatives: int = 1024
+    reject_held: bool = True
     lambda_rec: float = 1.0
     lambda_pseudo: float = 0.1
     lambda_reg: float = 1e-5
@@ -96,7 +102,7 @@ class TrainConfig:
             if getattr(self, name) < 1:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 1")
         for name in (
-            *("workers", "lambda_rec", "lambda_pseudo", "lambda_reg", "lambda_ids"),
+            *("workers", "prefetch", "lambda_rec", "lambda_pseudo", "lambda_reg", "lambda_ids"),
             *("lambda_start", "window_step", "warm_up", "average", "seed"),
         ):
             if not getattr(self, name) >= 0:

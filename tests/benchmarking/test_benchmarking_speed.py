@@ -70,6 +70,26 @@ def test_the_plain_form_gives_the_librarys_vectors(tmp_path):
     assert np.allclose(found, encode_texts(texts, spec).vectors, atol=1e-5)
 
 
+@native
+def test_ranking_has_every_figure(tmp_path):
+    """Catches a script that no longer runs, and sides that do not find the same."""
+    found = told("ranking", tmp_path)
+    assert found["pairs"] == "made up"
+    assert max(found["largest difference"].values()) < 1e-9
+    assert [len(sides) for sides in found["compared"].values()] == [4]
+    assert found["all users"]["rows"] == 10_000
+    assert found["all users"]["file MiB"] > 0
+
+
+@native
+def test_sampling_has_every_figure(tmp_path):
+    """Catches a script that no longer runs, and a graph left out without a word."""
+    found = told("sampling", tmp_path)
+    assert "--data" in found["gowalla"]
+    assert found["made up"]["edges a batch"] > found["made up"]["nodes a batch"] > 0
+    assert [len(sides) for sides in found["compared"].values()] == [3, 2, 2, 2]
+
+
 def test_every_case_has_its_script(capsys):
     """Catches a case that cannot be run alone, or of which no user hears."""
     assert main(["benchmark", "speed", "--help"]) == 0

@@ -1,0 +1,102 @@
+"""Draws the products that the positives of a batch are compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+NEGATIVES = ("all", "uniform", "popularity", "in-batch")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Products that a batch scores: ``items`` int64 [C], distinct and sorted.
+
+    ``drawn`` bool [C]: those that stand there as negatives, and not only as someone's positive.
+    """
+
+    items: np.ndarray
+    drawn: np.ndarray
+
+
+class NegativeSampler:
+    """Candidates shared by a batch, by one of ``NEGATIVES``.
+
+    ``all`` products; ``uniform``: ``count`` draws, each product as likely as any other;
+    ``popularity``: as likely as it is held; ``in-batch``: the batch's own positives. A product that
+    is drawn twice stands there once.
+
+    ``user``, ``item`` int64 [E]: what may be learned from, ordered by user. ``reject_held``: no
+    user has a negative among the products that they hold by it.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        count: int,
+        user: np.ndarray,
+        item: np.ndarray,
+        n_users: int,
+        n_items: int,
+        *,
+        reject_held: bool = True,
+    ) -> None:
+        self.kind, self.count, self.n_items = kind, count, n_items
+        self.item = item
+        self.reject_held = reject_held
+        self.indptr = np.searchsorted(user, np.arange(n_users + 1))
+        popularity = np.bincount(item, minlength=n_items).astype(np.float64)
+        self.share = popularity / max(popularity.sum(), 1)
+
+    def draw(self, positives: np.ndarray, rng: np.random.Generator) -> Candidates:
+        """The candidates of a batch with the given positives, int64 [B]."""
+        if self.kind == "all":
+            return Candidates(np.arange(self.n_items), np.ones(self.n_items, bool))
+        if self.kind == "in-batch":
+            items = np.unique(positives)
+            return Candidates(items, np.ones(len(items), bool))
+        if self.kind == "uniform":
+            drawn = rng.integers(0, self.n_items, self.count)
+        else:
+            drawn = self.item[rng.integers(0, len(self.item), self.count)]
+        present = np.zeros(self.n_items, np.uint8)
+        present[positives] = 1
+        present[drawn] = 2
+        items = np.flatnonzero(present)
+        return Candidates(items, present[items] == 2)
+
+    def allowed(self, users: np.ndarray, user_row: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """bool [B, C]: which of ``items`` may be negatives of the user of each row.
+
+        ``users`` int64 [n], distinct; ``user_row`` [B]: where each row's stands in it.
+        """
+        free = np.ones((len(users), len(items)), dtype=bool)
+        if not self.reject_held:
+            return free[user_row]
+        column = np.full(self.n_items, -1)
+        column[items] = np.arange(len(items))
+        start, counts = self.indptr[users], np.diff(self.indptr)[users]
+        first = np.cumsum(counts) - counts
+        at = np.arange(counts.sum()) + np.repeat(start - first, counts)
+        held_column = column[self.item[at]]
+        held_row = np.repeat(np.arange(len(users)), counts)
+        inside = held_column >= 0
+        free[held_row[inside], held_column[inside]] = False
+        return free[user_row]
+
+    def log_expected(self, positives: int, items: np.ndarray) -> np.ndarray | None:
+        """float32 [C]: log of how often each of ``items`` is expected in a batch of ``positives``.
+
+        None where all products are candidates. Positives are taken to come by popularity.
+        """
+        if self.kind == "all":
+            return None
+        share = self.share[items]
+        expected = positives * share
+        if self.kind == "uniform":
+            expected = expected + self.count / self.n_items
+        elif self.kind == "popularity":
+            expected = expected + self.count * share
+        # a candidate stands once however often it was drawn
+        return np.log(np.minimum(1.0, np.maximum(expected, 1e-12))).astype(np.float32)
