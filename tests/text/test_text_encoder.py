@@ -159,6 +159,12 @@ def test_int8_is_near_float32(kind: str, tmp_path: Path) -> None:
     assert np.abs(rough - fine).max() > 1e-6
 
 
+def test_int8_of_a_model_without_linear_layers_is_refused(tmp_path: Path) -> None:
+    """Would catch 8 bits that are asked for, told of, and not computed in."""
+    with pytest.raises(ConfigError, match="no linear layers"):
+        encode(save_decoder(tmp_path, "gpt2"), TEXTS, precision="int8")
+
+
 def test_int8_is_chosen_for_the_measured_encoder_only(
     bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +232,7 @@ def test_values_that_are_not_finite_are_an_error(
 ) -> None:
     """Would catch NaN that enters a data set as vectors."""
     monkeypatch.setattr(module, "pool", lambda hidden, *_: hidden[:, 0] * float("nan"))
+    monkeypatch.setattr(module.bert, "is_bert", lambda _: False)
     with pytest.raises(DataError, match="not finite"):
         encode(bert, ["bonds"])
 

@@ -7,6 +7,7 @@
 #include "int8.h"
 #include "kernels.h"
 #include "ranking.h"
+#include "texts.h"
 
 namespace {
 
@@ -79,7 +80,7 @@ const Ranking<double>& ranking<double>(int64_t level) {
 }  // namespace
 
 // raised whenever a signature below changes
-EXPORT int64_t finrec_interface() { return 3; }
+EXPORT int64_t finrec_interface() { return 4; }
 
 EXPORT int64_t finrec_level() { return best_level(); }
 
@@ -306,5 +307,28 @@ EXPORT void finrec_int8_linear(int64_t threads, int64_t outputs, int64_t inputs,
 #else
     (void)threads, (void)outputs, (void)inputs, (void)rows, (void)packed, (void)scale, (void)lean;
     (void)bias, (void)x, (void)y, (void)room;
+#endif
+}
+
+// the two of texts.h; they need what finrec_int8 tells of
+EXPORT void finrec_text_attend(int64_t threads, int64_t texts, int64_t heads, int64_t width,
+                               double scale, const int64_t* starts, const float* q, const float* k,
+                               const float* v, float* out) {
+#ifdef FINREC_X86
+    text_attend(q, k, v, starts, texts, heads, width, float(scale), out, int(threads));
+#else
+    (void)threads, (void)texts, (void)heads, (void)width, (void)scale, (void)starts;
+    (void)q, (void)k, (void)v, (void)out;
+#endif
+}
+
+EXPORT void finrec_text_add_norm(int64_t threads, int64_t rows, int64_t width, double epsilon,
+                                 const float* x, const float* y, const float* gain,
+                                 const float* bias, float* out) {
+#ifdef FINREC_X86
+    text_add_norm(x, y, rows, width, gain, bias, float(epsilon), out, int(threads));
+#else
+    (void)threads, (void)rows, (void)width, (void)epsilon, (void)x, (void)y, (void)gain;
+    (void)bias, (void)out;
 #endif
 }
