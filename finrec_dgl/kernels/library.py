@@ -17,6 +17,7 @@ LEVELS = ("plain", "AVX2", "AVX-512")
 MOST_HEADS = 128
 MOST_COLUMNS = 4096
 _INTERFACE = 2
+_KINDS = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16"}
 _MEND = "install again where a C++ compiler is found, or set kernels to auto, torch or dgl"
 
 
@@ -43,8 +44,7 @@ class Library:
 
     def compute(self, name: str, like: Tensor, *arguments: int | float | Tensor | None) -> None:
         """Call the function for the type of ``like``, with as many threads as PyTorch has."""
-        kind = "f32" if like.dtype == torch.float32 else "f64"
-        self.call(f"{name}_{kind}", self.level, torch.get_num_threads(), *arguments)
+        self.call(f"{name}_{_KINDS[like.dtype]}", self.level, torch.get_num_threads(), *arguments)
 
 
 def _argument(one: int | float | Tensor | None) -> object:
