@@ -173,6 +173,28 @@ def difference(graph: Any) -> dict[str, float]:
         }
 
 
+def layer_difference(graph: Any) -> dict[str, float]:
+    """How far our layer by native code and by plain PyTorch are apart, in float32, likewise."""
+    found = {}
+    for side in ("native", "torch"):
+        torch.manual_seed(2)
+        states = {
+            name: torch.randn(graph.num_nodes(name), DIM, requires_grad=True)
+            for name in ("user", "item")
+        }
+        out = _our_layer(graph, states, side)()
+        made = torch.Generator().manual_seed(3)
+        weights = [torch.randn(one.shape, generator=made) for one in out.values()]
+        grads = torch.autograd.grad(list(out.values()), list(states.values()), weights)
+        found[side] = [*out.values(), *grads]
+    names = [f"{what} {name}" for what in ("out", "grad") for name in ("user", "item")]
+    with torch.no_grad():
+        return {
+            name: float((one - other).abs().max() / other.abs().max())
+            for name, one, other in zip(names, found["native"], found["torch"], strict=True)
+        }
+
+
 def peak_mib(case: str, side: str, sizes: dict[str, int], threads: int) -> float:
     """MiB at the peak of ``case`` in this process, less what it held before: graph and inputs."""
     torch.set_num_threads(threads)
@@ -202,6 +224,7 @@ def measure(settings: Settings) -> dict[str, Any]:
     found: dict[str, Any] = {
         "sizes": sizes,
         "difference": difference(graph),
+        "difference of layer": layer_difference(graph),
         "pyg": "compared" if with_pyg else "not compared: torch_geometric cannot be imported",
     }
     compared = {}
