@@ -42,6 +42,9 @@ def attend(
     falls on the coefficients: which are dropped follows from a number drawn from PyTorch's
     generator and the pair of nodes, alike whoever computes it; edges that repeat a pair fall
     together.
+    Values may be bfloat16 where scores are float32: half the bytes to read for each edge. Sums are
+    float32, and so is what is returned; native code then takes the gradient of the output in
+    bfloat16 where it is read by edge.
     ``kernels``: see ``finrec_dgl.kernels.choose``. Native kernels hold nothing of edges x width,
     forward or backward; with them the result is the same to the bit for any number of threads.
     Raises UsageError for shapes that do not fit each other, and for numbers out of range.
@@ -53,7 +56,7 @@ def attend(
             expected="slope above 0, up to 1; dropout from 0 to below 1",
         )
     heads, width = value.shape[1:]
-    chosen = choose(kernels, value, score_src, score_dst)
+    chosen = choose(kernels, score_src, score_dst, rows=value)
     if chosen == "native" and (heads > MOST_HEADS or heads * width > MOST_COLUMNS):
         chosen = "torch"
     seed = int(torch.randint(1 << 62, ())) if dropout else 0
@@ -95,9 +98,9 @@ class _Native(torch.autograd.Function):
     ) -> Tensor:
         inputs = [one.detach().contiguous() for one in (score_src, score_dst, value)]
         heads, width = value.shape[1:]
-        out = value.new_empty(edges.n_dst, heads, width)
+        out = score_dst.new_empty(edges.n_dst, heads, width)
         lean = torch.empty_like(out) if wanted else None
-        top, inverse = (value.new_empty(edges.n_dst, heads) for _ in range(2))
+        top, inverse = (torch.empty_like(inputs[1]) for _ in range(2))
         rows = edges.by_receiver
         ctx.edges = edges
         ctx.options = (heads, width, float(slope), float(dropout), seed)
@@ -116,15 +119,16 @@ class _Native(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         saved = ctx.saved_tensors
         score_src, score_dst, value = saved[:3]
-        edges, heads = ctx.edges, value.shape[1]
-        packed = value.new_empty(edges.n_dst, 4, heads)
+        edges, heads, grad = ctx.edges, value.shape[1], grad.contiguous()
+        packed = score_dst.new_empty(edges.n_dst, 4, heads)
+        brief = None if value.dtype == grad.dtype else torch.empty_like(grad, dtype=value.dtype)
         grads = [torch.empty_like(one) for one in (score_src, score_dst, value)]
         rows = edges.by_sender
         find_library().compute(
             "finrec_attend_grad",
             value,
             *(edges.n_src, edges.n_dst, len(edges), rows.indptr, rows.indices, *ctx.options),
-            *(*saved, grad.contiguous(), packed, *grads),
+            *(*saved, grad, packed, brief, *grads),
         )
         return (*grads, None, None, None, None, None)
 
@@ -142,7 +146,7 @@ def _by_dgl(
     logits = functional.leaky_relu(dgl.ops.u_add_v(graph, score_src, score_dst), slope)
     alpha = dgl.ops.edge_softmax(graph, logits)  # [edges, heads]
     alpha = drop(edges, alpha, dropout, seed)
-    return dgl.ops.u_mul_e_sum(graph, value, alpha.unsqueeze(-1))
+    return dgl.ops.u_mul_e_sum(graph, value.to(alpha.dtype), alpha.unsqueeze(-1))
 
 
 def _by_torch(
@@ -177,7 +181,7 @@ class WeightedSum(torch.autograd.Function):
         ctx: Any, value: Tensor, alpha: Tensor, source: Tensor, target: Tensor, n_dst: int
     ) -> Tensor:
         ctx.save_for_backward(value, alpha, source, target)
-        out = value.new_zeros(n_dst, *value.shape[1:])
+        out = alpha.new_zeros(n_dst, *value.shape[1:])
         parts = zip(alpha.split(_CHUNK), source.split(_CHUNK), target.split(_CHUNK), strict=True)
         for by, sent, received in parts:
             out.index_add_(0, received, value[sent] * by.unsqueeze(-1))
@@ -187,7 +191,7 @@ class WeightedSum(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         value, alpha, source, target = ctx.saved_tensors
-        grad_value, grad_alpha = torch.zeros_like(value), torch.empty_like(alpha)
+        grad_value, grad_alpha = grad.new_zeros(value.shape), torch.empty_like(alpha)
         parts = zip(
             *(one.split(_CHUNK) for one in (alpha, grad_alpha, source, target)), strict=True
         )
@@ -195,7 +199,7 @@ class WeightedSum(torch.autograd.Function):
             rows = grad[received]
             torch.sum(rows * value[sent], dim=-1, out=grad_by)
             grad_value.index_add_(0, sent, rows * by.unsqueeze(-1))
-        return grad_value, grad_alpha, None, None, None
+        return grad_value.to(value.dtype), grad_alpha, None, None, None
 
 
 def drop(edges: Edges, alpha: Tensor, dropout: float, seed: int) -> Tensor:

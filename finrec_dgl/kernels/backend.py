@@ -12,12 +12,13 @@ from finrec_dgl.kernels.library import find_library
 KERNELS = ("auto", "native", "torch", "dgl")
 
 
-def choose(kernels: str, *tensors: Tensor) -> str:
-    """``native``, ``torch`` or ``dgl``, for work on ``tensors``.
+def choose(kernels: str, *tensors: Tensor, rows: Tensor | None = None) -> str:
+    """``native``, ``torch`` or ``dgl``, for work on ``tensors`` and on ``rows``.
 
     ``auto``: native code for float32 and float64 on the CPU, else ``torch``; ``dgl`` where the
-    library was not built. ``native`` likewise takes ``torch`` for other types and devices, and
-    raises UsageError where there is no library. Raises ConfigError for an unknown name.
+    library was not built. ``rows`` may be bfloat16 where the others are float32, or there are none.
+    ``native`` likewise takes ``torch`` for other types and devices, and raises UsageError where
+    there is no library. Raises ConfigError for an unknown name.
     """
     refuse(choice("kernels", kernels, KERNELS), where="model.kernels")
     if kernels in ("torch", "dgl"):
@@ -29,10 +30,13 @@ def choose(kernels: str, *tensors: Tensor) -> str:
             where="model.kernels",
             mend="set model.kernels=auto, or install again where a C++ compiler is found",
         )
-    dtype = tensors[0].dtype
-    plain = dtype in (torch.float32, torch.float64)
-    if any(not one.is_cpu for one in tensors) or not plain:
-        return "torch"
-    if any(one.dtype != dtype for one in tensors):
+    types = {one.dtype for one in tensors} | ({wide(rows)} if rows is not None else set())
+    on_cpu = all(one.is_cpu for one in (*tensors, *([] if rows is None else [rows])))
+    if not on_cpu or types not in ({torch.float32}, {torch.float64}):
         return "torch"
     return "dgl" if library.handle is None else "native"
+
+
+def wide(one: Tensor) -> torch.dtype:
+    """What sums of ``one`` are computed in: float32 for bfloat16, else its own type."""
+    return torch.float32 if one.dtype == torch.bfloat16 else one.dtype

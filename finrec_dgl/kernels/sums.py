@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 from finrec_dgl.base.errors import UsageError
 from finrec_dgl.graph.backend import dgl
 from finrec_dgl.kernels.attention import WeightedSum
-from finrec_dgl.kernels.backend import choose
+from finrec_dgl.kernels.backend import choose, wide
 from finrec_dgl.kernels.edges import Compressed, Edges
 from finrec_dgl.kernels.library import find_library
 
@@ -19,20 +19,21 @@ from finrec_dgl.kernels.library import find_library
 def neighbour_sum(edges: Edges, x: Tensor, *, kernels: str = "auto") -> Tensor:
     """out_i = sum over j in N(i) of x_j, zero where N(i) is empty.
 
-    Shapes: x [n_src, width]; returns [n_dst, width]. ``kernels``: see
-    ``finrec_dgl.kernels.choose``. Raises UsageError where x has not a row for each sender.
+    Shapes: x [n_src, width]; returns [n_dst, width], for bfloat16 summed and returned in float32.
+    ``kernels``: see ``finrec_dgl.kernels.choose``. Raises UsageError where x has not a row for each
+    sender.
     """
     if x.dim() != 2 or len(x) != edges.n_src:
         raise UsageError(f"x is {list(x.shape)}", expected=f"a row for each of {edges.n_src} nodes")
-    chosen = choose(kernels, x)
+    chosen = choose(kernels, rows=x)
     if chosen == "dgl":
-        return dgl.ops.copy_u_sum(edges.graph, x)
+        return dgl.ops.copy_u_sum(edges.graph, x.to(wide(x)))
     out: Tensor
     if chosen == "native":
         out = _Native.apply(x, edges)
         return out
     source, target = edges.source.long(), edges.target.long()
-    unit = x.new_ones(len(source), 1)
+    unit = x.new_ones(len(source), 1, dtype=wide(x))
     out = WeightedSum.apply(x.unsqueeze(1), unit, source, target, edges.n_dst)
     return out.squeeze(1)
 
@@ -42,19 +43,19 @@ class _Native(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, edges: Edges) -> Tensor:
-        ctx.edges = edges
+        ctx.edges, ctx.dtype = edges, x.dtype
         return _sum(edges.by_receiver, x)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        return _sum(ctx.edges.by_sender, grad), None
+        return _sum(ctx.edges.by_sender, grad.to(ctx.dtype)).to(ctx.dtype), None
 
 
 def _sum(rows: Compressed, x: Tensor) -> Tensor:
     x = x.detach().contiguous()
     n_rows, width = len(rows.indptr) - 1, x.shape[1]
-    out = x.new_empty(n_rows, width)
+    out = x.new_empty(n_rows, width, dtype=wide(x))
     find_library().compute(
         "finrec_sum",
         x,

@@ -29,16 +29,17 @@ void finrec_move_slots(int64_t, const uint64_t*, int64_t, uint64_t*);
         const T *, const T *, const T *, const int64_t *, const int32_t *
 void finrec_mask_held(int64_t, int64_t, const int32_t*, const int64_t*, const int32_t*,
                       const int32_t*, uint8_t*);
-#define DECLARE(T, name)                                                                         \
+#define DECLARE(T, R, name)                                                                      \
     void finrec_attend_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*, const int32_t*, \
                               int64_t, int64_t, double, double, uint64_t, const T*, const T*,    \
-                              const T*, T*, T*, T*, T*);                                         \
+                              const R*, T*, T*, T*, T*);                                         \
     void finrec_attend_grad_##name(int64_t, int64_t, int64_t, int64_t, int64_t, const int32_t*,  \
                                    const int32_t*, int64_t, int64_t, double, double, uint64_t,   \
-                                   const T*, const T*, const T*, const T*, const T*, const T*,   \
-                                   const T*, const T*, T*, T*, T*, T*);                          \
+                                   const T*, const T*, const R*, const T*, const T*, const T*,   \
+                                   const T*, const T*, T*, R*, T*, T*, R*);                      \
     void finrec_sum_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*, const int32_t*,   \
-                           int64_t, const T*, const T*, T*);                                     \
+                           int64_t, const T*, const R*, T*);
+#define DECLARE_NODES(T, name)                                                                   \
     void finrec_above_##name(SCORES(T), const int64_t*, int64_t, const T*, int64_t,              \
                              const int32_t*, const int32_t*, int64_t*);                          \
     void finrec_best_##name(SCORES(T), int64_t, T*, int32_t*, int64_t*);                         \
@@ -57,8 +58,11 @@ void finrec_mask_held(int64_t, int64_t, const int32_t*, const int64_t*, const in
                                 const T*, const T*, const T*, const T*, const T*,                \
                                 const T* const*, const uint8_t*, const T*, T*, const T*, T*,     \
                                 T* const*, T*, T*);
-DECLARE(float, f32)
-DECLARE(double, f64)
+DECLARE(float, float, f32)
+DECLARE(double, double, f64)
+DECLARE(float, uint16_t, bf16)
+DECLARE_NODES(float, f32)
+DECLARE_NODES(double, f64)
 }
 
 static std::mt19937 generator(0);
@@ -71,6 +75,14 @@ template <class T>
 static std::unique_ptr<T[]> fill(int64_t n) {
     std::unique_ptr<T[]> made(new T[n]);
     for (int64_t k = 0; k < n; ++k) made[k] = std::normal_distribution<T>(0, 2)(generator);
+    return made;
+}
+
+// one in bfloat16, as many times
+template <>
+std::unique_ptr<uint16_t[]> fill<uint16_t>(int64_t n) {
+    std::unique_ptr<uint16_t[]> made(new uint16_t[n]);
+    for (int64_t k = 0; k < n; ++k) made[k] = 0x3F80;
     return made;
 }
 
@@ -123,7 +135,7 @@ static void sample(int64_t threads, int64_t n_src, int64_t n_dst, const int32_t*
         }
 }
 
-#define RUN(T, name)                                                                            \
+#define RUN(T, R, name)                                                                         \
     static void run_##name(int64_t level, int64_t heads, int64_t width) {                       \
         const int64_t n_src = draw(1, 30), n_dst = draw(1, 9);                                  \
         const int64_t n = draw(0, 3) ? draw(0, 1500) : 0, threads = draw(1, 2);                 \
@@ -148,11 +160,14 @@ static void sample(int64_t threads, int64_t n_src, int64_t n_dst, const int32_t*
         finrec_without(n_dst, n_gone, by_dst.get(), senders.get(), exact.get(), less_at.get(),  \
                        less.get());                                                             \
         sample(threads, n_src, n_dst, by_dst.get(), senders.get(), n_gone, exact.get());        \
-        auto s = fill<T>(n_src * heads), d = fill<T>(n_dst * heads), v = fill<T>(n_src * row);  \
+        auto s = fill<T>(n_src * heads), d = fill<T>(n_dst * heads);                            \
+        auto v = fill<R>(n_src * row);                                                          \
         auto out = fill<T>(n_dst * row), lean = fill<T>(n_dst * row);                           \
         auto top = fill<T>(n_dst * heads), inverse = fill<T>(n_dst * heads);                    \
         auto grad = fill<T>(n_dst * row), packed = fill<T>(n_dst * 4 * heads);                  \
-        auto gs = fill<T>(n_src * heads), gd = fill<T>(n_dst * heads), gv = fill<T>(n_src * row); \
+        auto brief = fill<R>(n_dst * row);                                                      \
+        auto gs = fill<T>(n_src * heads), gd = fill<T>(n_dst * heads);                          \
+        auto gv = fill<R>(n_src * row);                                                         \
         const double dropout = draw(0, 1) ? 0.3 : 0.0;                                          \
         for (T* second : {static_cast<T*>(nullptr), lean.get()})                                \
             finrec_attend_##name(level, threads, n_dst, n, by_dst.get(), senders.get(), heads,  \
@@ -161,13 +176,15 @@ static void sample(int64_t threads, int64_t n_src, int64_t n_dst, const int32_t*
         finrec_attend_grad_##name(level, threads, n_src, n_dst, n, by_src.get(),                \
                                   receivers.get(), heads, width, 0.2, dropout, 7, s.get(),      \
                                   d.get(), v.get(), out.get(), lean.get(), top.get(),           \
-                                  inverse.get(), grad.get(), packed.get(), gs.get(), gd.get(),  \
+                                  inverse.get(), grad.get(), packed.get(), brief.get(),         \
+                                  gs.get(), gd.get(),  \
                                   gv.get());                                                    \
         finrec_sum_##name(level, threads, n_dst, n, by_dst.get(), senders.get(), row, nullptr,  \
                           v.get(), out.get());                                                  \
     }
-RUN(float, f32)
-RUN(double, f64)
+RUN(float, float, f32)
+RUN(double, double, f64)
+RUN(float, uint16_t, bf16)
 
 // Lists of columns, each rising: where each row's begin, then the columns.
 struct Lists {
@@ -308,6 +325,7 @@ int main() {
                 for (int repeat = 0; repeat < 2; ++repeat, ++done) {
                     run_f32(level, h, w);
                     run_f64(level, h, w);
+                    run_bf16(level, h, w);
                 }
     for (int64_t level = 0; level < 3; ++level)
         for (int64_t rows : {1, 5, 8, 97, 200})

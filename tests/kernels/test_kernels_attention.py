@@ -186,3 +186,36 @@ def test_numbers_out_of_range_are_refused(options):
     edges = random_edges(6, 4, 20)
     with pytest.raises(UsageError, match="expected"):
         attend(edges, *random_inputs(edges, 4, 16)[0], **options)
+
+
+@pytest.mark.parametrize("kernels", [*OTHERS, "dgl"])
+@settings(max_examples=25, deadline=None)
+@given(edges=relations, heads=heads, width=widths, dropout=st.sampled_from([0.0, 0.4]))
+def test_values_in_bfloat16_are_summed_in_single_precision(kernels, edges, heads, width, dropout):
+    """Catches sums that round at each step, or halves of a number read in the wrong order."""
+    inputs, grad = random_inputs(edges, heads, width, dtype=torch.float32)
+    inputs[2] = inputs[2].detach().bfloat16().requires_grad_()
+    exact = [one.detach().double().requires_grad_() for one in inputs]
+    found = run(edges, inputs, grad, kernels, dropout=dropout)
+    assert [one.dtype for one in found] == [torch.float32] * 3 + [torch.bfloat16]
+    expected = run(edges, exact, grad.double(), "torch", dropout=dropout)
+    assert_near(found[:1], expected[:1], 1e-5)
+    # gradients are of what is read in bfloat16: to 2^-9 of each term
+    terms = largest_term(inputs, grad) if len(edges) else 1.0
+    assert_near(found[1:], expected[1:], 8e-3, terms)
+
+
+@needs_native
+@pytest.mark.parametrize("level", range(len(LEVELS)))
+def test_bfloat16_is_alike_by_each_instruction_set(monkeypatch, level):
+    """Catches numbers widened or rounded otherwise in one set, not a number among them."""
+    at_level(monkeypatch, level)
+    edges = random_edges(300, 40, 2000)
+    inputs, grad = random_inputs(edges, 4, 16, dtype=torch.float32)
+    with torch.no_grad():
+        inputs[2][edges.source[0].long(), 1, 2] = float("nan")
+    inputs[2] = inputs[2].detach().bfloat16().requires_grad_()
+    out, *_, to_value = run(edges, inputs, grad, "native")
+    other, *_, rounded = run(edges, inputs, grad, "torch")
+    torch.testing.assert_close(out, other, rtol=1e-5, atol=1e-5, equal_nan=True)
+    torch.testing.assert_close(to_value, rounded, rtol=1e-2, atol=1e-2)

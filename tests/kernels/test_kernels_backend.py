@@ -31,6 +31,10 @@ def test_native_code_is_taken_where_it_can_be():
         assert choose("dgl", one) == "dgl"
     assert choose("auto", torch.zeros(2, dtype=torch.bfloat16)) == "torch"
     assert choose("native", torch.zeros(2, device="meta")) == "torch"
+    brief = torch.zeros(2, dtype=torch.bfloat16)
+    assert choose("auto", torch.zeros(2), rows=brief) == choose("auto", rows=brief) == "native"
+    assert choose("auto", torch.zeros(2).double(), rows=brief) == "torch"
+    assert choose("auto", brief, rows=brief) == "torch"
     assert choose("auto", torch.zeros(2), torch.zeros(2).double()) == "torch"
 
 

@@ -2,12 +2,13 @@
 
 (a) one relation from 50,000 users to 10,000 items with 2,000,000 interactions, 4 heads of 16;
 (b) a layer of three relations (that, its reverse, 500,000 ties between users): ours with the
-fusion gate on, against ``HeteroGraphConv`` of ``GATConv``. Memory is the peak of a process of its
-own, less what it held before.
+fusion gate on, against DGL's ``HeteroGraphConv`` of ``GATConv`` and, where PyG can be imported, its
+``HeteroConv`` of ``GATConv``. Memory is the peak of a process of its own, less what it held before.
 """
 
 from __future__ import annotations
 
+import importlib
 import importlib.util
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +16,13 @@ from typing import Any
 import torch
 
 from finrec_dgl.base.measure import measured
-from finrec_dgl.benchmarking.speed.timing import Settings, alternate, bandwidth, own_process
+from finrec_dgl.benchmarking.speed.timing import (
+    Settings,
+    alternate,
+    bandwidth,
+    own_process,
+    products,
+)
 from finrec_dgl.graph.backend import dgl
 from finrec_dgl.kernels import Edges, attend, relation_edges
 from finrec_dgl.nn.streams import AttentionLayer
@@ -24,6 +31,8 @@ HEADS, WIDTH = 4, 16
 DIM = HEADS * WIDTH
 SIZES = {"users": 50_000, "items": 10_000, "interactions": 2_000_000, "ties": 500_000}
 BUYS, BOUGHT, TIED = ("user", "buys", "item"), ("item", "bought", "user"), ("user", "tied", "user")
+RELATIONS = (BUYS, BOUGHT, TIED)
+SIDES = ("native", "bfloat16", "torch", "dgl")
 
 
 def make_graph(users: int, items: int, interactions: int, ties: int) -> Any:
@@ -37,12 +46,15 @@ def make_graph(users: int, items: int, interactions: int, ties: int) -> Any:
 
 
 def attention(graph: Any, side: str, backward: bool) -> Callable[[], Any]:
-    """(a) as a function to time. ``side``: a value of ``kernels``."""
+    """(a) as a function to time. ``side``: a value of ``kernels``, or ``bfloat16`` of values."""
     edges = relation_edges(graph, BUYS)
     made = torch.Generator().manual_seed(1)
     shapes = ((edges.n_src, HEADS), (edges.n_dst, HEADS), (edges.n_src, HEADS, WIDTH))
     inputs = [torch.randn(*shape, generator=made).requires_grad_(backward) for shape in shapes]
     grad = torch.randn(edges.n_dst, HEADS, WIDTH, generator=made)
+    if side == "bfloat16":
+        inputs[2] = inputs[2].detach().bfloat16().requires_grad_(backward)
+        side = "native"
 
     def once() -> Any:
         out = attend(edges, *inputs, kernels=side)
@@ -52,41 +64,87 @@ def attention(graph: Any, side: str, backward: bool) -> Callable[[], Any]:
 
 
 def layer(graph: Any, side: str) -> Callable[[], Any]:
-    """(b) as a function to time: forward and backward. ``side``: ``stock``, or of ``kernels``."""
+    """(b) as a function to time: forward and backward.
+
+    ``side``: ``stock`` for DGL's, ``pyg`` for PyG's, or a value of ``kernels`` for ours.
+    """
     torch.manual_seed(2)
-    relations = (BUYS, BOUGHT, TIED)
     states = {
         name: torch.randn(graph.num_nodes(name), DIM, requires_grad=True)
         for name in ("user", "item")
     }
-    if side == "stock":
-        convolution = dgl.nn.HeteroGraphConv(
-            {
-                name: dgl.nn.GATConv(
-                    (DIM, DIM), WIDTH, HEADS, bias=False, allow_zero_in_degree=True
-                )
-                for _, name, _ in relations
-            }
-        )
+    made = {"stock": _stock_layer, "pyg": _pyg_layer}.get(side)
+    forward = made(graph, states) if made else _our_layer(graph, states, side)
 
-        def once() -> Any:
-            total = sum(one.sum() for one in convolution(graph, states).values())
-            total.backward()
-            return ()
-
-        return once
-    ours = AttentionLayer(
-        relations, DIM, HEADS, "gate", dropout=0.0, attention_dropout=0.0, last=True, kernels=side
-    )
-    text = {name: torch.randn_like(state) for name, state in states.items()}
-    has_text = {name: torch.ones(len(state), dtype=torch.bool) for name, state in states.items()}
-
-    def fused() -> Any:
-        total = sum(one.sum() for one in ours(graph, text, has_text, states).values())
+    def once() -> Any:
+        total = sum(one.sum() for one in forward().values())
         total.backward()
         return ()
 
-    return fused
+    return once
+
+
+def _our_layer(graph: Any, states: dict[str, torch.Tensor], kernels: str) -> Callable[[], Any]:
+    ours = AttentionLayer(
+        RELATIONS,
+        DIM,
+        HEADS,
+        "gate",
+        dropout=0.0,
+        attention_dropout=0.0,
+        last=True,
+        kernels=kernels,
+    )
+    text = {name: torch.randn_like(state) for name, state in states.items()}
+    has_text = {name: torch.ones(len(state), dtype=torch.bool) for name, state in states.items()}
+    return lambda: ours(graph, text, has_text, states)
+
+
+def _stock_layer(graph: Any, states: dict[str, torch.Tensor]) -> Callable[[], Any]:
+    convolution = dgl.nn.HeteroGraphConv(
+        {
+            name: dgl.nn.GATConv((DIM, DIM), WIDTH, HEADS, bias=False, allow_zero_in_degree=True)
+            for _, name, _ in RELATIONS
+        }
+    )
+    return lambda: convolution(graph, states)
+
+
+def _pyg_layer(graph: Any, states: dict[str, torch.Tensor]) -> Callable[[], Any]:
+    """Only where PyG can be imported; edges as it takes them, [2, edges] of int64."""
+    pyg = importlib.import_module("torch_geometric.nn")
+    convolution = pyg.HeteroConv(
+        {
+            one: pyg.GATConv((DIM, DIM), WIDTH, HEADS, bias=False, add_self_loops=False)
+            for one in RELATIONS
+        }
+    )
+    edges = {one: torch.stack(graph[one].edges(order="eid")).long() for one in RELATIONS}
+    return lambda: convolution(states, edges)
+
+
+def floor_of_layer(graph: Any, speed: float, rate: float) -> dict[str, float]:
+    """Milliseconds at least, each by itself: products at ``rate``, and bytes at ``speed``.
+
+    Products: by sender and relation 4 of [dim, dim] in the gate, by receiver one of its own and,
+    where it has several relations, one a relation; twice that again for gradients, less two of the
+    text's; and what is made anew in the backward pass, 3 in the gate and 1 in the mixing. Bytes:
+    each tensor by node once as it is written and once as it is read, indices likewise.
+    """
+    nodes = {name: graph.num_nodes(name) for name in ("user", "item")}
+    sent = sum(nodes[sender] for sender, _, _ in RELATIONS)
+    received = {name: [one for one in RELATIONS if one[2] == name] for name in nodes}
+    mixed = sum(nodes[name] * len(one) for name, one in received.items() if len(one) > 1)
+    terms = {
+        "products": 10 * sent + 3 * sum(nodes.values()) + 3 * mixed,
+        "products made anew": 3 * sent + mixed,
+    }
+    ways = sum(nodes[receiver] for _, _, receiver in RELATIONS)
+    # by sender text, state, value, their gradients; by receiver out, lean, gradient; states
+    rows = 8 * sent + 8 * ways + 4 * sum(nodes.values())
+    moved = rows * DIM * 4 + 2 * 4 * sum(graph.num_edges(one) for one in RELATIONS)
+    found = {name: one * 2 * DIM * DIM / rate * 1e3 for name, one in terms.items()}
+    return {**found, "each row once": moved / speed * 1e3}
 
 
 def least_bytes(edges: Edges, backward: bool) -> int:
@@ -115,11 +173,33 @@ def difference(graph: Any) -> dict[str, float]:
         }
 
 
+def layer_difference(graph: Any) -> dict[str, float]:
+    """How far our layer by native code and by plain PyTorch are apart, in float32, likewise."""
+    found = {}
+    for side in ("native", "torch"):
+        torch.manual_seed(2)
+        states = {
+            name: torch.randn(graph.num_nodes(name), DIM, requires_grad=True)
+            for name in ("user", "item")
+        }
+        out = _our_layer(graph, states, side)()
+        made = torch.Generator().manual_seed(3)
+        weights = [torch.randn(one.shape, generator=made) for one in out.values()]
+        grads = torch.autograd.grad(list(out.values()), list(states.values()), weights)
+        found[side] = [*out.values(), *grads]
+    names = [f"{what} {name}" for what in ("out", "grad") for name in ("user", "item")]
+    with torch.no_grad():
+        return {
+            name: float((one - other).abs().max() / other.abs().max())
+            for name, one, other in zip(names, found["native"], found["torch"], strict=True)
+        }
+
+
 def peak_mib(case: str, side: str, sizes: dict[str, int], threads: int) -> float:
     """MiB at the peak of ``case`` in this process, less what it held before: graph and inputs."""
     torch.set_num_threads(threads)
     graph = make_graph(**sizes)
-    for relation in (BUYS, BOUGHT, TIED):
+    for relation in RELATIONS:
         graph[relation].adj_tensors("csc")
         graph[relation].adj_tensors("csr")
         edges = relation_edges(graph, relation)
@@ -138,29 +218,31 @@ def measure(settings: Settings) -> dict[str, Any]:
     sizes = {name: size // 100 if settings.quick else size for name, size in SIZES.items()}
     graph = make_graph(**sizes)
     edges = relation_edges(graph, BUYS)
-    speed = bandwidth(settings.repeats)
+    speed, rate = bandwidth(settings.repeats), products(settings.repeats)
+    with_pyg = importlib.util.find_spec("torch_geometric") is not None
+    others = ["stock", *(["pyg"] if with_pyg else [])]
     found: dict[str, Any] = {
         "sizes": sizes,
         "difference": difference(graph),
-        "pyg": "not compared: torch_geometric is not installed"
-        if importlib.util.find_spec("torch_geometric") is None
-        else "not compared: no case for it yet",
+        "difference of layer": layer_difference(graph),
+        "pyg": "compared" if with_pyg else "not compared: torch_geometric cannot be imported",
     }
     compared = {}
     for name, backward in (("forward", False), ("forward and backward", True)):
-        cases = {side: attention(graph, side, backward) for side in ("native", "torch", "dgl")}
+        cases = {side: attention(graph, side, backward) for side in SIDES}
         compared[f"one relation, {name}"] = alternate(cases, settings.repeats)
         found[f"floor of {name}, ms"] = {
             "each row once": least_bytes(edges, backward) / speed * 1e3,
             "a row an edge": gathered_bytes(edges, backward) / speed * 1e3,
         }
-    layers = {one: layer(graph, one) for one in ("native", "stock")}
+    layers = {one: layer(graph, one) for one in ("native", *others)}
     compared["layer, forward and backward"] = alternate(layers, settings.repeats)
+    found["floor of layer, ms"] = floor_of_layer(graph, speed, rate)
     found["peak MiB"] = {
         case: {
             side: own_process(peak_mib, case, side, sizes, settings.threads)
-            for side in ("native", other)
+            for side in ("native", *rest)
         }
-        for case, other in (("one relation", "dgl"), ("layer", "stock"))
+        for case, rest in (("one relation", ["dgl"]), ("layer", others))
     }
     return {"compared": compared, **found}

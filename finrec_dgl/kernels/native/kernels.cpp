@@ -18,7 +18,6 @@
 // instead. The forward pass makes `lean`, of the size of `out`, where a gradient is wanted.
 //
 // Every row is summed by one thread in the order of its edges: the number of threads changes no bit.
-#include "kernels.h"
 #include "lanes.h"
 
 // all in here is local to this object: the linker must not merge what other instruction sets made
@@ -87,10 +86,10 @@ struct Edges {
     inline int64_t ahead(int64_t e, int64_t by) const { return end[e + by < last ? e + by : last]; }
 };
 
-template <class T>
-inline void prefetch_row(const T* row, int64_t size) {
+template <class R>
+inline void prefetch_row(const R* row, int64_t size) {
     const char* at = reinterpret_cast<const char*>(row);
-    for (int64_t byte = 0; byte < size * int64_t(sizeof(T)); byte += 64)
+    for (int64_t byte = 0; byte < size * int64_t(sizeof(R)); byte += 64)
         __builtin_prefetch(at + byte);
 }
 
@@ -107,8 +106,8 @@ struct Goal {
 
 // Two weighted sums of the same rows, by head: first += w_e row_e, second += u_e row_e.
 // H heads of K vectors of L lanes each, all sums in registers; H = 0: any shape, in memory.
-template <class T, int L, int H, int K, bool TWO>
-void add_rows(const Edges& edges, int64_t heads, int64_t width, const T* base, const T* w,
+template <class T, class R, int L, int H, int K, bool TWO>
+void add_rows(const Edges& edges, int64_t heads, int64_t width, const R* base, const T* w,
               const T* u, const Goal<T>& goal) {
     typedef Lanes<T, L> Ln;
     typedef typename Ln::V V;
@@ -123,10 +122,10 @@ void add_rows(const Edges& edges, int64_t heads, int64_t width, const T* base, c
         }
         for (int64_t e = 0; e < edges.count; ++e) {
             prefetch_row(base + edges.ahead(e, AHEAD) * SIZE, SIZE);
-            const T* row = base + int64_t(edges.end[e]) * SIZE;
+            const R* row = base + int64_t(edges.end[e]) * SIZE;
 #pragma GCC unroll 16
             for (int k = 0; k < N; ++k) {
-                const V v = Ln::load(row + k * L);
+                const V v = widen<T, R, L>(row + k * L);
                 one[k] += w[e * H + k / K] * v;
                 if (TWO) two[k] += u[e * H + k / K] * v;
             }
@@ -152,12 +151,13 @@ void add_rows(const Edges& edges, int64_t heads, int64_t width, const T* base, c
         }
         for (int64_t e = 0; e < edges.count; ++e) {
             prefetch_row(base + edges.ahead(e, AHEAD) * size, size);
-            const T* __restrict row = base + edges.end[e] * size;
+            const R* __restrict row = base + edges.end[e] * size;
             for (int64_t h = 0; h < heads; ++h) {
                 const T by = w[e * heads + h], other = TWO ? u[e * heads + h] : T(0);
                 for (int64_t c = h * width; c < (h + 1) * width; ++c) {
-                    first[c] += by * row[c];
-                    if (TWO) second[c] += other * row[c];
+                    const T v = widen_one(row[c]);
+                    first[c] += by * v;
+                    if (TWO) second[c] += other * v;
                 }
             }
         }
@@ -170,34 +170,34 @@ void add_rows(const Edges& edges, int64_t heads, int64_t width, const T* base, c
     }
 }
 
-template <class T>
-using Add = void (*)(const Edges&, int64_t, int64_t, const T*, const T*, const T*, const Goal<T>&);
+template <class T, class R>
+using Add = void (*)(const Edges&, int64_t, int64_t, const R*, const T*, const T*, const Goal<T>&);
 
-template <class T, int L, int H, int K, bool TWO>
-inline bool add_as(int64_t heads, int64_t width, Add<T>& found) {
+template <class T, class R, int L, int H, int K, bool TWO>
+inline bool add_as(int64_t heads, int64_t width, Add<T, R>& found) {
     if (heads != H || width != K * L) return false;
-    found = add_rows<T, L, H, K, TWO>;
+    found = add_rows<T, R, L, H, K, TWO>;
     return true;
 }
 
-template <class T, int L, bool TWO>
-inline bool add_in(int64_t heads, int64_t width, Add<T>& found) {
-    return add_as<T, L, 1, 1, TWO>(heads, width, found) ||
-           add_as<T, L, 1, 2, TWO>(heads, width, found) ||
-           add_as<T, L, 1, 4, TWO>(heads, width, found) ||
-           add_as<T, L, 2, 1, TWO>(heads, width, found) ||
-           add_as<T, L, 2, 2, TWO>(heads, width, found) ||
-           add_as<T, L, 2, 4, TWO>(heads, width, found) ||
-           add_as<T, L, 4, 1, TWO>(heads, width, found) ||
-           add_as<T, L, 4, 2, TWO>(heads, width, found) ||
-           add_as<T, L, 8, 1, TWO>(heads, width, found);
+template <class T, class R, int L, bool TWO>
+inline bool add_in(int64_t heads, int64_t width, Add<T, R>& found) {
+    return add_as<T, R, L, 1, 1, TWO>(heads, width, found) ||
+           add_as<T, R, L, 1, 2, TWO>(heads, width, found) ||
+           add_as<T, R, L, 1, 4, TWO>(heads, width, found) ||
+           add_as<T, R, L, 2, 1, TWO>(heads, width, found) ||
+           add_as<T, R, L, 2, 2, TWO>(heads, width, found) ||
+           add_as<T, R, L, 2, 4, TWO>(heads, width, found) ||
+           add_as<T, R, L, 4, 1, TWO>(heads, width, found) ||
+           add_as<T, R, L, 4, 2, TWO>(heads, width, found) ||
+           add_as<T, R, L, 8, 1, TWO>(heads, width, found);
 }
 
 // in lanes of the processor's vectors or of half of them; other shapes go the general way
-template <class T, int L, bool TWO>
-inline Add<T> add_for(int64_t heads, int64_t width) {
-    Add<T> found = add_rows<T, L, 0, 1, TWO>;
-    add_in<T, L, TWO>(heads, width, found) || add_in<T, L / 2, TWO>(heads, width, found);
+template <class T, class R, int L, bool TWO>
+inline Add<T, R> add_for(int64_t heads, int64_t width) {
+    Add<T, R> found = add_rows<T, R, L, 0, 1, TWO>;
+    add_in<T, R, L, TWO>(heads, width, found) || add_in<T, R, L / 2, TWO>(heads, width, found);
     return found;
 }
 
@@ -353,12 +353,12 @@ inline void exponentials(int64_t vectors, int64_t heads, int64_t period, T slope
     if (GRAD) leanings.finish(heads, period, leaning);
 }
 
-template <class T, int L, bool GRAD>
-void forward_rows(const Rows& rows, const Options& o, const Forward<T>& f) {
+template <class T, class R, int L, bool GRAD>
+void forward_rows(const Rows& rows, const Options& o, const Forward<T, R>& f) {
     typedef Lanes<T, L> Ln;
     const int64_t heads = o.heads, width = o.width, size = heads * width;
     const int64_t chunk = BUFFER / heads, period = heads / common(heads, L);
-    const Add<T> add = add_for<T, L, GRAD>(heads, width);
+    const Add<T, R> add = add_for<T, R, L, GRAD>(heads, width);
     const Fetch<T> fetch = fetch_for<T>(heads);
     each_row(rows, o.threads, [&](int64_t i) {
         alignas(64) T w[BUFFER + L], u[GRAD ? BUFFER + L : 1];
@@ -436,13 +436,15 @@ void forward_rows(const Rows& rows, const Options& o, const Forward<T>& f) {
 }
 
 // what a sender reads of a receiver, side by side, and the gradient of the receiver's own score
-template <class T, int L>
-void pack_receivers(const Options& o, const Backward<T>& b) {
+template <class T, class R, int L>
+void pack_receivers(const Options& o, const Backward<T, R>& b) {
     const int64_t heads = o.heads;
 #ifdef _OPENMP
 #pragma omp parallel for schedule(static) num_threads(o.threads) if (o.threads > 1)
 #endif
-    for (int64_t i = 0; i < b.n_dst; ++i)
+    for (int64_t i = 0; i < b.n_dst; ++i) {
+        const int64_t size = heads * o.width;
+        if constexpr (BRIEF<T, R>) narrow(b.grad + i * size, size, b.brief + i * size);
         for (int64_t h = 0; h < heads; ++h) {
             const int64_t one = i * heads + h, row = one * o.width;
             T* to = b.packed + i * 4 * heads + h;
@@ -452,6 +454,7 @@ void pack_receivers(const Options& o, const Backward<T>& b) {
             to[3 * heads] = inner<T, L>(b.grad + row, b.out + row, o.width);
             b.grad_score_dst[one] = inner<T, L>(b.grad + row, b.lean + row, o.width);
         }
+    }
 }
 
 // Coefficients alpha in place of w, those times the slope in u, and the sums of u times delta
@@ -475,24 +478,34 @@ inline void coefficients(int64_t vectors, int64_t heads, int64_t period, T slope
     sums.finish(heads, period, lost);
 }
 
-template <class T, int L>
-void backward_rows(const Rows& rows, const Options& o, const Backward<T>& b) {
+template <class T, class R, int L>
+void backward_rows(const Rows& rows, const Options& o, const Backward<T, R>& b) {
     const int64_t heads = o.heads, width = o.width, size = heads * width;
     const int64_t chunk = BUFFER / heads, period = heads / common(heads, L);
-    const Add<T> add = add_for<T, L, true>(heads, width);
+    const Add<T, R> add = add_for<T, R, L, true>(heads, width);
     const Fetch<T> fetch = fetch_for<T>(heads);
-    pack_receivers<T, L>(o, b);
+    pack_receivers<T, R, L>(o, b);
+    const R* gathered;
+    if constexpr (BRIEF<T, R>)
+        gathered = b.brief;
+    else
+        gathered = b.grad;
     each_row(rows, o.threads, [&](int64_t j) {
         alignas(64) T w[BUFFER + L], u[BUFFER + L], top[BUFFER + L], inverse[BUFFER + L];
         alignas(64) T delta[BUFFER + L], own[MOST_HEADS * L], second[MOST_COLUMNS];
+        alignas(64) T wide[BRIEF<T, R> ? MOST_COLUMNS : 1];
         alignas(64) uint32_t codes[BUFFER + L];
         T* const parts[] = {w, top, inverse, delta};
         T lost[MOST_HEADS];
-        T* grad_value = b.grad_value + j * size;
+        T* grad_value;
+        if constexpr (BRIEF<T, R>)
+            grad_value = wide;
+        else
+            grad_value = b.grad_value + j * size;
         T* grad_score = b.grad_score_src + j * heads;
         const int64_t begin = rows.indptr[j], end = rows.indptr[j + 1];
         if (begin == end) {
-            for (int64_t c = 0; c < size; ++c) grad_value[c] = 0;
+            for (int64_t c = 0; c < size; ++c) b.grad_value[j * size + c] = R{};
             for (int64_t h = 0; h < heads; ++h) grad_score[h] = 0;
             return;
         }
@@ -518,18 +531,19 @@ void backward_rows(const Rows& rows, const Options& o, const Backward<T>& b) {
                 for (int64_t k = flat; k < vectors * L; ++k) codes[k] = 0;
                 drop<T, L, true>(codes, vectors, o, w, u);
             }
-            add(edges, heads, width, b.grad, w, u,
+            add(edges, heads, width, gathered, w, u,
                 {grad_value, second, from == begin, nullptr, nullptr});
         }
         for (int64_t h = 0; h < heads; ++h)
             grad_score[h] =
                 inner<T, L>(second + h * width, b.value + j * size + h * width, width) - lost[h];
+        if constexpr (BRIEF<T, R>) narrow(wide, size, b.grad_value + j * size);
     });
 }
 
 // N vectors of L columns of one row from `column` on, in registers
-template <class T, int L, int N>
-inline void sum_columns(const Rows& rows, const Sum<T>& s, int64_t i, int64_t column) {
+template <class T, class R, int L, int N>
+inline void sum_columns(const Rows& rows, const Sum<T, R>& s, int64_t i, int64_t column) {
     typedef typename Lanes<T, L>::V V;
     V total[N];
     for (int k = 0; k < N; ++k) total[k] = V{};
@@ -537,46 +551,47 @@ inline void sum_columns(const Rows& rows, const Sum<T>& s, int64_t i, int64_t co
     for (int64_t e = rows.indptr[i]; e < end; ++e) {
         const int64_t ahead = e + AHEAD < rows.n_edges ? e + AHEAD : rows.n_edges - 1;
         prefetch_row(s.x + int64_t(rows.indices[ahead]) * s.width + column, N * L);
-        const T* row = s.x + int64_t(rows.indices[e]) * s.width + column;
+        const R* row = s.x + int64_t(rows.indices[e]) * s.width + column;
         const T weight = s.weight ? s.weight[e] : T(1);
 #pragma GCC unroll 16
-        for (int k = 0; k < N; ++k) total[k] += weight * Lanes<T, L>::load(row + k * L);
+        for (int k = 0; k < N; ++k) total[k] += weight * widen<T, R, L>(row + k * L);
     }
     for (int k = 0; k < N; ++k) Lanes<T, L>::store(s.out + i * s.width + column + k * L, total[k]);
 }
 
-template <class T, int L>
-void sum_rows(const Rows& rows, const Sum<T>& s) {
+template <class T, class R, int L>
+void sum_rows(const Rows& rows, const Sum<T, R>& s) {
     each_row(rows, s.threads, [&](int64_t i) {
         int64_t column = 0;
-        for (; column + 8 * L <= s.width; column += 8 * L) sum_columns<T, L, 8>(rows, s, i, column);
-        for (; column + 2 * L <= s.width; column += 2 * L) sum_columns<T, L, 2>(rows, s, i, column);
-        for (; column < s.width; ++column) sum_columns<T, 1, 1>(rows, s, i, column);
+        for (; column + 8 * L <= s.width; column += 8 * L) sum_columns<T, R, L, 8>(rows, s, i, column);
+        for (; column + 2 * L <= s.width; column += 2 * L) sum_columns<T, R, L, 2>(rows, s, i, column);
+        for (; column < s.width; ++column) sum_columns<T, R, 1, 1>(rows, s, i, column);
     });
 }
 
-template <class T>
-void forward(const Rows& rows, const Options& o, const Forward<T>& f) {
+template <class T, class R>
+void forward(const Rows& rows, const Options& o, const Forward<T, R>& f) {
     if (f.lean)
-        forward_rows<T, FINREC_BYTES / sizeof(T), true>(rows, o, f);
+        forward_rows<T, R, FINREC_BYTES / sizeof(T), true>(rows, o, f);
     else
-        forward_rows<T, FINREC_BYTES / sizeof(T), false>(rows, o, f);
+        forward_rows<T, R, FINREC_BYTES / sizeof(T), false>(rows, o, f);
 }
 
-template <class T>
-void backward(const Rows& rows, const Options& o, const Backward<T>& b) {
-    backward_rows<T, FINREC_BYTES / sizeof(T)>(rows, o, b);
+template <class T, class R>
+void backward(const Rows& rows, const Options& o, const Backward<T, R>& b) {
+    backward_rows<T, R, FINREC_BYTES / sizeof(T)>(rows, o, b);
 }
 
-template <class T>
-void sum(const Rows& rows, const Sum<T>& s) {
-    sum_rows<T, FINREC_BYTES / sizeof(T)>(rows, s);
+template <class T, class R>
+void sum(const Rows& rows, const Sum<T, R>& s) {
+    sum_rows<T, R, FINREC_BYTES / sizeof(T)>(rows, s);
 }
 
 }  // namespace
 
 extern const Table FINREC_VARIANT;
 const Table FINREC_VARIANT = {
-    {forward<float>, backward<float>, sum<float>},
-    {forward<double>, backward<double>, sum<double>},
+    {forward<float, float>, backward<float, float>, sum<float, float>},
+    {forward<double, double>, backward<double, double>, sum<double, double>},
+    {forward<float, Brief>, backward<float, Brief>, sum<float, Brief>},
 };

@@ -24,53 +24,61 @@ struct Options {
     int threads;
 };
 
-template <class T>
+// A number in bfloat16.
+struct Brief {
+    uint16_t bits;
+};
+
+// T: what is computed in; R: what rows are held in, T or Brief.
+template <class T, class R>
 struct Forward {
     const T* score_src;  // [n_src, heads]
     const T* score_dst;  // [n_dst, heads]
-    const T* value;      // [n_src, heads, width]
+    const R* value;      // [n_src, heads, width]
     T* out;              // [n_dst, heads, width]
     T* lean;             // [n_dst, heads, width], or null where no gradient is wanted
     T* top;              // [n_dst, heads]: the maximum of the logits
     T* inverse;          // [n_dst, heads]: 1 / the sum of exp(logit - top)
 };
 
-template <class T>
+template <class T, class R>
 struct Backward {
     const T* score_src;
     const T* score_dst;
-    const T* value;
+    const R* value;
     const T* out;
     const T* lean;
     const T* top;
     const T* inverse;
     const T* grad;      // [n_dst, heads, width]
     T* packed;          // [n_dst, 4, heads]: room for what a sender reads of a receiver
+    R* brief;           // [n_dst, heads, width]: room for the gradient in bfloat16, else null
     T* grad_score_src;  // [n_src, heads]
     T* grad_score_dst;  // [n_dst, heads]
-    T* grad_value;      // [n_src, heads, width]
+    R* grad_value;      // [n_src, heads, width]
     int64_t n_dst;
 };
 
-template <class T>
+template <class T, class R>
 struct Sum {
     const T* weight;  // [n_edges] in the order of the rows, or null: all one
-    const T* x;       // [n_columns, width]
+    const R* x;       // [n_columns, width]
     T* out;           // [n_rows, width]
     int64_t width;
     int threads;
 };
 
-template <class T>
+template <class T, class R>
 struct Kernels {
-    void (*forward)(const Rows&, const Options&, const Forward<T>&);
-    void (*backward)(const Rows&, const Options&, const Backward<T>&);
-    void (*sum)(const Rows&, const Sum<T>&);
+    void (*forward)(const Rows&, const Options&, const Forward<T, R>&);
+    void (*backward)(const Rows&, const Options&, const Backward<T, R>&);
+    void (*sum)(const Rows&, const Sum<T, R>&);
 };
 
 struct Table {
-    Kernels<float> f32;
-    Kernels<double> f64;
+    Kernels<float, float> f32;
+    Kernels<double, double> f64;
+    Kernels<float, Brief> bf16;
 };
 
 // Parts that rows of nodes are dealt out in; gradients of weights are summed by part.

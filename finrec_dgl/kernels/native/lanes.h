@@ -1,7 +1,7 @@
 // Vectors of as many lanes as the instruction set has, and exp of them.
 #pragma once
 
-#include <stdint.h>
+#include "kernels.h"
 
 #ifndef FINREC_VARIANT
 #define FINREC_VARIANT finrec_plain
@@ -40,6 +40,46 @@ struct Lanes {
         return sum;
     }
 };
+
+template <class T, class R>
+constexpr bool BRIEF = sizeof(R) < sizeof(T);
+
+// Rows of vectors as they are held: in the type that is computed in, or in bfloat16, whose 16 bits
+// are the upper half of a float's.
+template <class T, class R, int L>
+inline typename Lanes<T, L>::V widen(const R* from) {
+    if constexpr (!BRIEF<T, R>) {
+        return Lanes<T, L>::load(from);
+    } else {
+        typedef uint16_t Half __attribute__((vector_size(L * sizeof(uint16_t))));
+        typedef typename Lanes<T, L>::I I;
+        Half bits;
+        __builtin_memcpy(&bits, from, sizeof(Half));
+        const I upper = __builtin_convertvector(bits, I) << 16;
+        typename Lanes<T, L>::V v;
+        __builtin_memcpy(&v, &upper, sizeof(v));
+        return v;
+    }
+}
+
+inline float widen_one(Brief one) {
+    const uint32_t upper = uint32_t(one.bits) << 16;
+    float v;
+    __builtin_memcpy(&v, &upper, sizeof(v));
+    return v;
+}
+inline float widen_one(float one) { return one; }
+inline double widen_one(double one) { return one; }
+
+// to the nearest, to the even one where two are as near; NaN stays NaN
+inline void narrow(const float* from, int64_t n, Brief* to) {
+    for (int64_t k = 0; k < n; ++k) {
+        uint32_t bits;
+        __builtin_memcpy(&bits, from + k, sizeof(bits));
+        const uint32_t rounded = bits + 0x7FFFu + (bits >> 16 & 1u);
+        to[k].bits = uint16_t((from[k] != from[k] ? bits | 0x400000u : rounded) >> 16);
+    }
+}
 
 // exp(x) for x <= 0 to about one unit in the last place; below the smallest normal number that one.
 // x = n log 2 + r; exp(r) by a polynomial, 2^n through the exponent's bits. NaN stays NaN.
@@ -100,14 +140,14 @@ inline typename Lanes<double, L>::V exponential(typename Lanes<double, L>::V x) 
     return p * scale;
 }
 
-template <class T, int L>
-inline T inner(const T* a, const T* b, int64_t n) {
+template <class T, int L, class R>
+inline T inner(const T* a, const R* b, int64_t n) {
     typedef typename Lanes<T, L>::V V;
     V sum = V{};
     int64_t c = 0;
-    for (; c + L <= n; c += L) sum += Lanes<T, L>::load(a + c) * Lanes<T, L>::load(b + c);
+    for (; c + L <= n; c += L) sum += Lanes<T, L>::load(a + c) * widen<T, R, L>(b + c);
     T total = Lanes<T, L>::total(sum);
-    for (; c < n; ++c) total += a[c] * b[c];
+    for (; c < n; ++c) total += a[c] * widen_one(b[c]);
     return total;
 }
 

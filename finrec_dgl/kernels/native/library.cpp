@@ -1,6 +1,7 @@
 // The plain C interface: chooses the kernels of the best instruction set that the processor has.
 //
-// Integers are int64_t, real numbers double, arrays pointers to float or double as the name says.
+// Integers are int64_t, real numbers double, arrays pointers to float or double as the name says;
+// bf16: rows of values in bfloat16, all else float.
 // `level`: 0 plain, 1 AVX2 and FMA, 2 AVX-512; one that the library or the processor lacks is
 // lowered. Nothing here allocates memory or keeps any state.
 #include "export.h"
@@ -55,15 +56,19 @@ const NodeKernels<double>& node_kernels<double>(int64_t level) {
     return node_table(level).f64;
 }
 
-template <class T>
-const Kernels<T>& kernels(int64_t level);
+template <class R>
+auto& kernels(int64_t level);
 template <>
-const Kernels<float>& kernels<float>(int64_t level) {
+auto& kernels<float>(int64_t level) {
     return table(level).f32;
 }
 template <>
-const Kernels<double>& kernels<double>(int64_t level) {
+auto& kernels<double>(int64_t level) {
     return table(level).f64;
+}
+template <>
+auto& kernels<Brief>(int64_t level) {
+    return table(level).bf16;
 }
 
 template <class T>
@@ -80,7 +85,7 @@ const Ranking<double>& ranking<double>(int64_t level) {
 }  // namespace
 
 // raised whenever a signature below changes
-EXPORT int64_t finrec_interface() { return 4; }
+EXPORT int64_t finrec_interface() { return 5; }
 
 EXPORT int64_t finrec_level() { return best_level(); }
 
@@ -136,36 +141,38 @@ EXPORT void finrec_without(int64_t n_rows, int64_t n_gone, const int32_t* indptr
 }
 
 // indptr and indices by receivers; lean may be null where no gradient is wanted
-#define FORWARD(name, T)                                                                          \
+#define FORWARD(name, T, R)                                                                       \
     EXPORT void name(int64_t level, int64_t threads, int64_t n_dst, int64_t n_edges,              \
                      const int32_t* indptr, const int32_t* indices, int64_t heads, int64_t width, \
                      double slope, double dropout, uint64_t seed, const T* score_src,             \
-                     const T* score_dst, const T* value, T* out, T* lean, T* top, T* inverse) {   \
-        kernels<T>(level).forward(                                                                \
+                     const T* score_dst, const R* value, T* out, T* lean, T* top, T* inverse) {   \
+        kernels<R>(level).forward(                                                                \
             {n_dst, n_edges, indptr, indices}, options(heads, width, slope, dropout, seed, threads), \
             {score_src, score_dst, value, out, lean, top, inverse});                              \
     }
 
-// indptr and indices by senders; packed: room for n_dst * 4 * heads
-#define BACKWARD(name, T)                                                                         \
+// indptr and indices by senders; packed: room for n_dst * 4 * heads; brief: where rows are in
+// bfloat16 room for n_dst * heads * width of it, else null
+#define BACKWARD(name, T, R)                                                                      \
     EXPORT void name(int64_t level, int64_t threads, int64_t n_src, int64_t n_dst,                \
                      int64_t n_edges, const int32_t* indptr, const int32_t* indices,              \
                      int64_t heads, int64_t width, double slope, double dropout, uint64_t seed,   \
-                     const T* score_src, const T* score_dst, const T* value, const T* out,        \
+                     const T* score_src, const T* score_dst, const R* value, const T* out,        \
                      const T* lean, const T* top, const T* inverse, const T* grad, T* packed,     \
-                     T* grad_score_src, T* grad_score_dst, T* grad_value) {                       \
-        kernels<T>(level).backward(                                                               \
+                     R* brief,                                                                    \
+                     T* grad_score_src, T* grad_score_dst, R* grad_value) {                       \
+        kernels<R>(level).backward(                                                               \
             {n_src, n_edges, indptr, indices}, options(heads, width, slope, dropout, seed, threads), \
-            {score_src, score_dst, value, out, lean, top, inverse, grad, packed, grad_score_src,  \
+            {score_src, score_dst, value, out, lean, top, inverse, grad, packed, brief, grad_score_src,  \
              grad_score_dst, grad_value, n_dst});                                                 \
     }
 
 // out_i = sum over the neighbours j of row i of weight_e x_j; weight may be null
-#define SUM(name, T)                                                                              \
+#define SUM(name, T, R)                                                                           \
     EXPORT void name(int64_t level, int64_t threads, int64_t n_rows, int64_t n_edges,             \
                      const int32_t* indptr, const int32_t* indices, int64_t width,                \
-                     const T* weight, const T* x, T* out) {                                       \
-        kernels<T>(level).sum({n_rows, n_edges, indptr, indices},                                 \
+                     const T* weight, const R* x, T* out) {                                       \
+        kernels<R>(level).sum({n_rows, n_edges, indptr, indices},                                 \
                               {weight, x, out, width, int(threads)});                             \
     }
 
@@ -226,12 +233,15 @@ static Options options(int64_t heads, int64_t width, double slope, double dropou
             int(threads)};
 }
 
-FORWARD(finrec_attend_f32, float)
-FORWARD(finrec_attend_f64, double)
-BACKWARD(finrec_attend_grad_f32, float)
-BACKWARD(finrec_attend_grad_f64, double)
-SUM(finrec_sum_f32, float)
-SUM(finrec_sum_f64, double)
+FORWARD(finrec_attend_f32, float, float)
+FORWARD(finrec_attend_f64, double, double)
+FORWARD(finrec_attend_bf16, float, Brief)
+BACKWARD(finrec_attend_grad_f32, float, float)
+BACKWARD(finrec_attend_grad_f64, double, double)
+BACKWARD(finrec_attend_grad_bf16, float, Brief)
+SUM(finrec_sum_f32, float, float)
+SUM(finrec_sum_f64, double, double)
+SUM(finrec_sum_bf16, float, Brief)
 
 // The arguments of every kernel of ranking, as `Scores` has them: either `given` is null and
 // `left`, `panels` and `bias` are there, or the other way

@@ -12,7 +12,6 @@
 // Nothing of rows x columns is kept between the passes but what goes in and comes out. Gradients of
 // weights are summed by part of the rows, as many parts at any number of threads, and the parts in
 // their order: the number of threads changes no bit.
-#include "kernels.h"
 #include "lanes.h"
 
 namespace {
