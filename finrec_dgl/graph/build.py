@@ -39,6 +39,20 @@ def build_graph(
     int32. A node without edges is ordinary. Raises DataError for an index out of range.
     """
     sizes = {"user": n_users, "item": n_items}
+    return dgl.heterograph(
+        relation_ends(n_users, n_items, user, item, ties), num_nodes_dict=sizes, idtype=torch.int32
+    )
+
+
+def relation_ends(
+    n_users: int,
+    n_items: int,
+    user: np.ndarray,
+    item: np.ndarray,
+    ties: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+) -> dict[Relation, tuple[torch.Tensor, torch.Tensor]]:
+    """The relations of ``build_graph``: sources and targets, int32 [E] each. Raises as it does."""
+    sizes = {"user": n_users, "item": n_items}
     edges: dict[Relation, tuple[np.ndarray, np.ndarray]] = {
         INTERACTS: (user, item),
         INTERACTED_BY: (item, user),
@@ -48,11 +62,11 @@ def build_graph(
         edges[forward] = (source, target)
         edges[backward] = (target, source)
     data = {}
-    for relation, ends in edges.items():
-        for node_type, index in zip((relation[0], relation[2]), ends, strict=True):
+    for relation, (source, target) in edges.items():
+        for node_type, index in ((relation[0], source), (relation[2], target)):
             _check_range(index, sizes[node_type], relation)
-        data[relation] = tuple(_tensor(index) for index in ends)
-    return dgl.heterograph(data, num_nodes_dict=sizes, idtype=torch.int32)
+        data[relation] = _tensor(source), _tensor(target)
+    return data
 
 
 def _tensor(index: np.ndarray) -> torch.Tensor:

@@ -58,7 +58,7 @@ class Batches:
 
     def __init__(self, snapshot: Snapshot, config: TrainConfig) -> None:
         self.config = config
-        self.graph = snapshot.graph()
+        self.graph = snapshot.layer()
         self.user = snapshot.pairs.user.astype(np.int64)
         self.item = snapshot.pairs.item.astype(np.int64)
         self.negatives = NegativeSampler(

@@ -40,7 +40,7 @@ class ModelScorer:
         model.eval()
         self.features = features or features_of(snapshot, model.config.half_life)
         with torch.inference_mode():
-            blocks = whole_graph(snapshot.graph(), model.config.depth)
+            blocks = whole_graph(snapshot.layer(), model.config.depth)
             fused = model.encode(blocks, self.features).fused
             self.user, self.item = (fused[name] for name in NODE_TYPES)
             self._dot = isinstance(model.head, DotHead)

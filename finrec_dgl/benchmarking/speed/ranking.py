@@ -136,16 +136,18 @@ def plain_loop(world: World, batches: list[_Batch]) -> dict[str, float]:
     """Scores, mask, ``torch.topk``; what is found is looked up among the sorted targets."""
     user, item = torch.from_numpy(world.user), torch.from_numpy(world.item)
     wanted = torch.from_numpy(pair_keys(world.targets.user, world.targets.item, len(item)))
-    hits = []
+    count = np.unique(world.targets.user, return_counts=True)[1]
+    hits = np.empty((len(count), max(CUTOFFS)), bool)
+    done = 0
     for batch in batches:
         scores = user[batch.users] @ item.T
         scores[batch.held] = -np.inf
         first = torch.topk(scores, max(CUTOFFS), dim=-1).indices
         keys = batch.users[:, None] * len(item) + first
         place = torch.searchsorted(wanted, keys).clamp(max=len(wanted) - 1)
-        hits.append(wanted[place] == keys)
-    count = np.unique(world.targets.user, return_counts=True)[1]
-    return _by_position(torch.cat(hits).numpy(), count)
+        hits[done : done + len(keys)] = (wanted[place] == keys).numpy()
+        done += len(keys)
+    return _by_position(hits, count)
 
 
 def _by_position(hit: np.ndarray, count: np.ndarray) -> dict[str, float]:
