@@ -147,7 +147,7 @@ def _states(model: HybridRecommender, snapshot: Snapshot, features: Any) -> list
     handles += [layer.register_forward_hook(done) for layer in layers]
     try:
         with torch.inference_mode():
-            model.eval().encode(whole_graph(snapshot.graph(), model.config.depth), features)
+            model.eval().encode(whole_graph(snapshot.layer(), model.config.depth), features)
     finally:
         for one in handles:
             one.remove()

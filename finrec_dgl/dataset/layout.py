@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 SCHEMA_VERSION = 1
 
@@ -24,6 +25,7 @@ GRAPH = "graph.bin"
 
 FILES = (USER_IDS, ITEM_IDS, ITEMS, INTERACTIONS, TIES, PROFILES, VECTORS, SPLITS, GRAPH)
 _IDS_AT_ONCE = 65_536
+_ESCAPED = bytes(range(32)) + b'"\\'
 _HASHED = (INTERACTIONS, TIES, PROFILES, VECTORS, SPLITS)
 
 
@@ -31,10 +33,19 @@ def ids_digest(ids: pa.Array) -> str:
     """SHA-256 of the ids in their order, as one JSON array, however they are stored."""
     digest = hashlib.sha256(b"[")
     for start in range(0, len(ids), _IDS_AT_ONCE):
-        text = _json(ids.slice(start, _IDS_AT_ONCE).to_pylist())[1:-1]
-        digest.update(("," if start else "").encode() + text.encode())
+        digest.update(("," if start else "").encode() + _quoted(ids.slice(start, _IDS_AT_ONCE)))
     digest.update(b"]")
     return digest.hexdigest()
+
+
+def _quoted(ids: pa.Array) -> bytes:
+    """The ids as JSON strings between commas."""
+    together = pa.ListArray.from_arrays(pa.array([0, len(ids)], pa.int32()), ids)
+    joined: bytes = pc.binary_join(together.cast(pa.list_(pa.binary())), b'","')[0].as_py()
+    # nothing but control characters, quotes and backslashes is written otherwise in JSON
+    if len(joined.translate(None, _ESCAPED)) == len(joined) - 2 * (len(ids) - 1):
+        return b'"' + joined + b'"'
+    return _json(ids.to_pylist())[1:-1].encode()
 
 
 def dataset_hash(manifest: Mapping[str, Any]) -> str:

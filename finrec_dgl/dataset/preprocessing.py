@@ -345,12 +345,15 @@ def _write(
     manifest: dict[str, Any],
 ) -> None:
     (folder / "ids").mkdir()
-    for name, table in tables.items():
-        pq.write_table(table, folder / name)
-    for name, group in arrays.items():
-        save_arrays(folder / name, group)
-    _write_graph(folder / layout.GRAPH, pairs, arrays[layout.TIES], manifest)
     with ThreadPoolExecutor(2) as pool:
+        graph = pool.submit(
+            _write_graph, folder / layout.GRAPH, pairs, arrays[layout.TIES], manifest
+        )
+        for name, table in tables.items():
+            pq.write_table(table, folder / name)
+        for name, group in arrays.items():
+            save_arrays(folder / name, group)
+        graph.result()
         hashes = pool.map(lambda name: sha256(folder / name), layout.FILES)
         manifest["files"] = dict(zip(layout.FILES, hashes, strict=True))
     manifest["hash"] = layout.dataset_hash(manifest)

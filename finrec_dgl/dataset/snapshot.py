@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import scipy.sparse as sp
 
 from finrec_dgl.base.errors import DataError
+
+if TYPE_CHECKING:
+    from finrec_dgl.kernels import Layer
 
 UNDATED = np.iinfo(np.int64).min
 """The time of what has no date: it holds always."""
@@ -200,6 +203,20 @@ class Snapshot:
 
         return build_graph(self.n_users, self.n_items, self.pairs.user, self.pairs.item, self.ties)
 
+    @cached_property
+    def _layer(self) -> Layer:
+        from finrec_dgl.graph import relation_ends
+        from finrec_dgl.kernels import Edges, Layer
+
+        sizes = {"user": self.n_users, "item": self.n_items}
+        pairs = (self.pairs.user, self.pairs.item)
+        ends = relation_ends(self.n_users, self.n_items, *pairs, self.ties)
+        edges = {
+            relation: Edges(sizes[relation[0]], sizes[relation[2]], *both)
+            for relation, both in ends.items()
+        }
+        return Layer(sizes, sizes, edges)
+
     def matrix(self) -> Any:
         """scipy.sparse.csr_array float32 [U, I] of ones; made once, so leave it as it is."""
         return self._matrix
@@ -207,6 +224,10 @@ class Snapshot:
     def graph(self) -> Any:
         """The DGL heterograph of pairs and ties, made once; edge e of "interacts" is pair e."""
         return self._graph
+
+    def layer(self) -> Layer:
+        """The same edges as one layer of message passing, made once and without DGL."""
+        return self._layer
 
 
 def without_nodes(snapshot: Snapshot, side: str, hidden: np.ndarray) -> Snapshot:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from finrec_dgl.dataset import Pairs
     from finrec_dgl.kernels.ranking import Lists
 
-MEMORY = 64 * 2**20  # bytes that one chunk of scores and its copy may take
+MEMORY = 16 * 2**20
+"""Bytes that one chunk of scores and its copy may take: few enough to lie in a cache."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from finrec_dgl.graph.build import (
     Relation,
     build_graph,
     load_graph,
+    relation_ends,
     save_graph,
     tie_relations,
 )
@@ -21,6 +22,7 @@ __all__ = [
     "build_graph",
     "describe_backend",
     "load_graph",
+    "relation_ends",
     "save_graph",
     "tie_relations",
 ]

@@ -39,6 +39,20 @@ def build_graph(
     int32. A node without edges is ordinary. Raises DataError for an index out of range.
     """
     sizes = {"user": n_users, "item": n_items}
+    return dgl.heterograph(
+        relation_ends(n_users, n_items, user, item, ties), num_nodes_dict=sizes, idtype=torch.int32
+    )
+
+
+def relation_ends(
+    n_users: int,
+    n_items: int,
+    user: np.ndarray,
+    item: np.ndarray,
+    ties: Mapping[str, tuple[np.ndarray, np.ndarray]] | None = None,
+) -> dict[Relation, tuple[torch.Tensor, torch.Tensor]]:
+    """The relations of ``build_graph``: sources and targets, int32 [E] each. Raises as it does."""
+    sizes = {"user": n_users, "item": n_items}
     kinds: dict[Relation, tuple[np.ndarray, np.ndarray]] = {INTERACTS: (user, item)}
     kinds |= {tie_relations(kind)[0]: ends for kind, ends in (ties or {}).items()}
     data = {}
@@ -49,7 +63,7 @@ def build_graph(
         backward = INTERACTED_BY if relation == INTERACTS else tie_relations(relation[1])[1]
         # both directions stand on the same memory
         data[relation], data[backward] = (source, target), (target, source)
-    return dgl.heterograph(data, num_nodes_dict=sizes, idtype=torch.int32)
+    return data
 
 
 def _tensor(index: np.ndarray) -> torch.Tensor:

@@ -168,6 +168,15 @@ class Layer:
         """Destination nodes of one type."""
         return self.n_dst[name]
 
+    def num_nodes(self, name: str) -> int:
+        """Nodes of one type in a layer that is a whole graph."""
+        return self.n_src[name]
+
+    @property
+    def canonical_etypes(self) -> list[Relation]:
+        """The relations, named as a DGL graph does."""
+        return list(self.edges)
+
 
 # graph or block -> relation -> its edges. A slice of a graph by relation is a new object each time,
 # so it is the graph that edges are kept beside, for as long as it lives

@@ -21,8 +21,7 @@ import torch
 
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.dataset.snapshot import FROM_POSTS
-from finrec_dgl.graph import NODE_TYPES
-from finrec_dgl.graph.backend import dgl
+from finrec_dgl.kernels import Edges, Layer, relation_edges
 from finrec_dgl.nn import HybridRecommender, NodeFeatures
 from finrec_dgl.recommending.derived import (
     derived_effects,
@@ -116,8 +115,9 @@ def effects_of(
 ) -> np.ndarray:
     """float32 [len(evidence), len(items)]: by how much each evidence raises each item's score.
 
-    ``graph`` and ``features``: the whole graph and the features of all its nodes. A copy without a
-    held product also counts one interaction less; a copy without text is a node without text.
+    ``graph`` and ``features``: the whole graph, as a layer or of DGL, and the features of all its
+    nodes. A copy without a held product also counts one interaction less; a copy without text is a
+    node without text.
     """
     copies = len(evidence)
     if not copies or not len(items):
@@ -151,22 +151,24 @@ def effects_of(
     return effects
 
 
-def _with_copies(graph: Any, user: int, evidence: Sequence[Evidence]) -> Any:
+def _with_copies(graph: Any, user: int, evidence: Sequence[Evidence]) -> Layer:
     """``graph`` with a node more for each evidence, which receives what ``user`` does less that."""
-    sizes = {name: graph.num_nodes(name) for name in NODE_TYPES}
-    data = {}
+    n_users = graph.num_nodes("user")
+    sizes = {"user": n_users + len(evidence), "item": graph.num_nodes("item")}
+    edges = {}
     for relation in graph.canonical_etypes:
-        source, target = graph.edges(order="eid", etype=relation)
+        known = relation_edges(graph, relation)
+        source, target = known.source, known.target
         sources, targets = [source], [target]
         if relation[2] == "user":
             senders = source[target == user]
-            for number, one in enumerate(evidence, start=sizes["user"]):
+            for number, one in enumerate(evidence, start=n_users):
                 kept = one.kept(relation, senders)
                 sources.append(kept)
                 targets.append(torch.full_like(kept, number))
-        data[relation] = torch.cat(sources), torch.cat(targets)
-    sizes["user"] += len(evidence)
-    return dgl.heterograph(data, num_nodes_dict=sizes, idtype=graph.idtype)
+        ends = torch.cat(sources), torch.cat(targets)
+        edges[relation] = Edges(sizes[relation[0]], sizes[relation[2]], *ends)
+    return Layer(sizes, sizes, edges)
 
 
 def explain(
@@ -190,7 +192,7 @@ def explain(
     else:
         model, features = scorer.model, scorer.features
         evidence = evidence_of(model, snapshot, features, user)
-        effects = effects_of(model, snapshot.graph(), features, user, evidence, items)
+        effects = effects_of(model, snapshot.layer(), features, user, evidence, items)
         popularity = _popularity(model, features, items)
     tell = _Teller(dataset, snapshot, user, items)
     new = tell.new() if not len(holdings(snapshot, user)) else ()

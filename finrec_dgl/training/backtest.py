@@ -191,7 +191,7 @@ class _Observed:
         self.model = model
         self.users = torch.from_numpy(episode.users)
         self.features: NodeFeatures = features_of(episode.snapshot, model.config.half_life)
-        self.blocks = whole_graph(episode.snapshot.graph(), model.config.depth)
+        self.blocks = whole_graph(episode.snapshot.layer(), model.config.depth)
 
     def scores(self) -> Tensor:
         fused = self.model.encode(self.blocks, self.features).fused

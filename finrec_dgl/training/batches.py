@@ -58,7 +58,7 @@ class Batches:
 
     def __init__(self, snapshot: Snapshot, config: TrainConfig) -> None:
         self.config = config
-        self.graph = snapshot.graph()
+        self.graph = snapshot.layer()
         self.user, self.item = snapshot.pairs.user, snapshot.pairs.item
         self.negatives = NegativeSampler(
             config.negatives_of(snapshot.n_items),

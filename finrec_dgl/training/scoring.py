@@ -49,7 +49,7 @@ class ModelScorer:
         self.features = features or features_of(snapshot, model.config.half_life)
         # not in inference mode: what is made of the graph here is kept, and trained on later
         with torch.no_grad():
-            blocks = whole_graph(snapshot.graph(), model.config.depth)
+            blocks = whole_graph(snapshot.layer(), model.config.depth)
             fused = model.encode(blocks, self.features).fused
             self.user, self.item = (fused[name] for name in NODE_TYPES)
             self._dot = isinstance(model.head, DotHead)
@@ -110,7 +110,7 @@ class SampledScorer:
         self.model = model
         self.snapshot = snapshot
         self.features = features_of(snapshot, model.config.half_life)
-        self.sampler = NeighborSampler(snapshot.graph(), fanouts)
+        self.sampler = NeighborSampler(snapshot.layer(), fanouts)
         self.item = self._encode("item", np.arange(snapshot.n_items))
 
     def score(self, users: np.ndarray) -> np.ndarray:

@@ -7,11 +7,13 @@ import pytest
 from dataset_worlds import CUT, make_tables, options
 from hypothesis import given
 from hypothesis import strategies as st
+from snapshots import make_snapshot
 
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.dataset import Pairs, build_dataset, snapshot
 from finrec_dgl.dataset.snapshot import UNDATED, Profiles, StoredTexts, sort_pairs, without_nodes
 from finrec_dgl.graph import INTERACTS, tie_relations
+from finrec_dgl.kernels import relation_edges
 
 
 def test_pairs_check_themselves():
@@ -46,6 +48,20 @@ def test_pairs_sorted_by_counting(rows):
     assert sorted(set(rows)) == list(
         zip(found.user[ends].tolist(), found.item[ends].tolist(), strict=True)
     )
+
+
+def test_a_layer_has_the_edges_of_the_graph():
+    """Catches a relation, a tie or an order of edges that differs without DGL."""
+    world = make_snapshot(kinds=("family", "firm"))
+    graph, layer = world.graph(), world.layer()
+    assert set(layer.canonical_etypes) == set(graph.canonical_etypes)
+    for name in ("user", "item"):
+        assert layer.num_nodes(name) == graph.num_nodes(name)
+    for relation in graph.canonical_etypes:
+        mine, others = layer.edges[relation], relation_edges(graph, relation)
+        assert (mine.n_src, mine.n_dst) == (others.n_src, others.n_dst)
+        assert mine.source.equal(others.source)
+        assert mine.target.equal(others.target)
 
 
 @given(

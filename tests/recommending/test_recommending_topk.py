@@ -12,6 +12,8 @@ from recommending_worlds import BASE, WorldDataset, WorldRun, make_run, table_ru
 from snapshots import make_snapshot
 
 from finrec_dgl.base.errors import DataError, FinrecError, TrainingError, UsageError
+from finrec_dgl.graph import backend
+from finrec_dgl.kernels.library import find_library
 from finrec_dgl.recommending import recommend, recommend_all, topk
 from finrec_dgl.sampling import whole_graph
 
@@ -48,6 +50,17 @@ def test_reasons_do_not_change_the_ranking():
     assert [(one.item_id, one.score) for one in with_reasons] == [
         (one.item_id, one.score) for one in without
     ]
+
+
+@pytest.mark.skipif(find_library().handle is None, reason=find_library().told)
+def test_one_customer_is_answered_without_dgl(monkeypatch):
+    """Catches an import that takes a second of the three until the answer."""
+
+    def refused():
+        raise FinrecError("DGL was asked for")
+
+    monkeypatch.setattr(backend, "_import_dgl", refused)
+    assert recommend(make_run(), "customer-003")
 
 
 def test_fewer_than_k_where_there_are_no_more():

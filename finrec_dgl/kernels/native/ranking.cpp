@@ -98,6 +98,7 @@ template <class T, class F>
 void each_segment(const Scores<T>& s, const F& use) {
     int64_t rows = (s.n_rows + s.threads - 1) / s.threads;
     rows = within((rows + ROWS - 1) / ROWS * ROWS, ROWS, MOST_ROWS);
+    if (s.given) rows = 1;  // nothing to share, and a row is read in no order: it stays in cache
     const int64_t tasks = (s.n_rows + rows - 1) / rows;
     const T none = -T(__builtin_inf());
 #ifdef _OPENMP
