@@ -46,7 +46,9 @@ def test_messages_have_every_figure(tmp_path):
     found = told("messages", tmp_path)
     assert {"pyg", "peak MiB", "floor of forward, ms"} <= set(found)
     assert max(found["difference"].values()) < 1e-5
-    assert [len(sides) for sides in found["compared"].values()] == [3, 3, 2]
+    one, both, layer = found["compared"].values()
+    assert set(one) == set(both) >= {"native", "torch", "dgl"}
+    assert {"native", "stock"} <= set(layer)
 
 
 def test_scale_has_every_figure(tmp_path, monkeypatch):
