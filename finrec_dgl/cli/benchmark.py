@@ -261,7 +261,9 @@ def cold(
 def speed(
     only: Annotated[
         str | None,
-        typer.Option(metavar="A,B,C", help="messages, sampling; by default all."),
+        typer.Option(
+            metavar="A,B,C", help="messages, ranking, sampling, startup; by default all of them."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A JSON file of all figures.")] = None,
     threads: Annotated[int, typer.Option(help="Of PyTorch and of native code.")] = 2,

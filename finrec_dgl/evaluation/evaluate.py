@@ -12,7 +12,8 @@ from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset.windows import GROUPS, Window, group_targets
 from finrec_dgl.evaluation.metrics import check_cutoffs, ndcg, ranking_metrics
-from finrec_dgl.evaluation.ranking import Ranking, Scorer, rank_among, rank_targets
+from finrec_dgl.evaluation.ranking import Ranking, rank_among, rank_targets
+from finrec_dgl.evaluation.scores import Scorer
 
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Dataset

@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parent / "native"
+# each compiled for every instruction set
+KERNELS = ("kernels", "nodes", "ranking")
 NAME = "finrec_kernels.dll" if sys.platform == "win32" else "libfinrec_kernels.so"
 
 _X86 = ("x86_64", "amd64", "i686")
@@ -24,6 +26,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], int]] = {
     "finrec_avx2": (("-mavx2", "-mfma"), 32),
     "finrec_avx512": (("-mavx2", "-mfma", *_AVX512), 64),
 }
+_INT8 = (*_AVX512, "-mavx512vnni")
 _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden")
 
 
@@ -62,10 +65,14 @@ def _compile(compiler: Sequence[str], target: Path, extra: Sequence[str]) -> Non
         for name, (flags, width) in VARIANTS.items():
             if not x86 and flags:
                 continue
-            objects.append(str(Path(folder) / f"{name}.o"))
             defines = (f"-DFINREC_VARIANT={name}", f"-DFINREC_BYTES={width}")
-            source = str(SOURCES / "kernels.cpp")
-            _run([*common, *flags, *defines, "-c", source, "-o", objects[-1]])
+            for kernel in KERNELS:
+                objects.append(str(Path(folder) / f"{kernel}_{name}.o"))
+                source = str(SOURCES / f"{kernel}.cpp")
+                _run([*common, *flags, *defines, "-c", source, "-o", objects[-1]])
+        if x86:
+            objects.append(str(Path(folder) / "int8.o"))
+            _run([*common, *_INT8, "-c", str(SOURCES / "int8.cpp"), "-o", objects[-1]])
         made = Path(folder) / target.name
         _run([*common, "-shared", *objects, "-o", str(made)])
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from finrec_dgl.dataset import Snapshot
+from finrec_dgl.evaluation import Vectors
 from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn import (
     DerivedRecommender,
@@ -15,6 +16,7 @@ from finrec_dgl.nn import (
     World,
     features_of,
 )
+from finrec_dgl.nn.heads import DotHead
 from finrec_dgl.nn.world import PEER_FEATURES
 from finrec_dgl.sampling import whole_graph
 
@@ -25,8 +27,8 @@ _MEMORY = 256 * 2**20
 class ModelScorer:
     """Scores users against all products by ``model``, in the world of ``snapshot``.
 
-    ``features`` are the nodes'; ``user`` [n_users, width] and ``item`` [n_items, width] the fused
-    vectors.
+    ``features`` are the nodes'; ``user`` [n_users, width] and ``item`` [n_items, width] what the
+    head compares: the vectors whose inner product it takes, or the fused ones.
     """
 
     def __init__(
@@ -40,15 +42,29 @@ class ModelScorer:
         with torch.inference_mode():
             blocks = whole_graph(snapshot.graph(), model.config.depth)
             fused = model.encode(blocks, self.features).fused
+            self.user, self.item = (fused[name] for name in NODE_TYPES)
+            self._dot = isinstance(model.head, DotHead)
+            if isinstance(model.head, DotHead):
+                self.user, self.item = model.head.towers(self.user, self.item)
         model.train(training)
-        self.user, self.item = (fused[name] for name in NODE_TYPES)
 
     def score(self, users: np.ndarray) -> np.ndarray:
         """int [B] -> float32 [B, n_items]; higher is better."""
         index = torch.from_numpy(np.asarray(users, dtype=np.int64))
         with torch.inference_mode():
-            scores: np.ndarray = self.model.score(self.user[index], self.item).float().numpy()
-        return scores
+            if self._dot:
+                scores = torch.addmm(self.model.item_bias, self.user[index], self.item.T)
+            else:
+                scores = self.model.score(self.user[index], self.item)
+        found: np.ndarray = scores.float().numpy()
+        return found
+
+    def vectors(self) -> Vectors | None:
+        """The vectors whose inner products are the scores; None where the head is another."""
+        if not self._dot:
+            return None
+        bias = self.model.item_bias.detach()
+        return Vectors(*(one.float().numpy() for one in (self.user, self.item, bias)))
 
 
 class DerivedScorer:

@@ -46,6 +46,17 @@ def test_messages_have_every_figure(tmp_path):
 
 
 @native
+def test_ranking_has_every_figure(tmp_path):
+    """Catches a script that no longer runs, and sides that do not find the same."""
+    found = told("ranking", tmp_path)
+    assert found["pairs"] == "made up"
+    assert max(found["largest difference"].values()) < 1e-9
+    assert [len(sides) for sides in found["compared"].values()] == [4]
+    assert found["all users"]["rows"] == 10_000
+    assert found["all users"]["file MiB"] > 0
+
+
+@native
 def test_sampling_has_every_figure(tmp_path):
     """Catches a script that no longer runs, and a graph left out without a word."""
     found = told("sampling", tmp_path)
@@ -86,3 +97,9 @@ def test_wrong_options_are_told(tmp_path, capsys):
         Settings(threads=0)
     assert main(["benchmark", "speed", "--data", f"gowalla={tmp_path / 'none'}"]) == 2
     assert "folder that is there" in capsys.readouterr().err
+
+
+def test_startup_tells_both_commands(tmp_path):
+    """Catches commands whose failure is timed as an answer."""
+    found = told("startup", tmp_path)
+    assert set(found["compared"]) == {"--help", "recommend --user, cold"}
