@@ -6,7 +6,7 @@ import numpy as np
 
 from finrec_dgl.dataset.snapshot import Pairs, Snapshot
 from finrec_dgl.graph import INTERACTS
-from finrec_dgl.graph.backend import dgl
+from finrec_dgl.kernels import Layer
 
 DAY = 86_400
 
@@ -94,11 +94,18 @@ def without_text(snapshot, dim=0):
     return replace(snapshot, texts=FixedTexts(*sides))
 
 
-def pairs_of(layer, relation):
-    """The (user, item) pairs of an interaction relation of a block or whole graph."""
-    source, target = layer.edges(etype=relation)
-    if dgl.NID in layer.srcnodes[relation[0]].data:
-        source = layer.srcnodes[relation[0]].data[dgl.NID][source.long()]
-        target = layer.dstnodes[relation[2]].data[dgl.NID][target.long()]
+def pairs_of(layer, relation, inputs=None):
+    """The (user, item) pairs of an interaction relation of a layer or DGL block.
+
+    ``inputs``: the first layer's source nodes per type, which all layers' nodes are the first of.
+    """
+    if isinstance(layer, Layer):
+        edges = layer.edges[relation]
+        source, target = edges.source, edges.target
+    else:
+        source, target = layer.edges(etype=relation)
+    if inputs is not None and inputs[relation[0]] is not None:
+        source = inputs[relation[0]][source.long()]
+        target = inputs[relation[2]][target.long()]
     ends = (source, target) if relation == INTERACTS else (target, source)
     return set(zip(ends[0].tolist(), ends[1].tolist(), strict=True))

@@ -13,8 +13,8 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # an import may point only to the same folder or an earlier one
 ORDER = (
-    *("base", "tables", "text", "graph", "kernels", "dataset", "evaluation", "baselines", "nn"),
-    *("training", "recommending", "benchmarking", "cli"),
+    *("base", "tables", "graph", "kernels", "sampling", "text", "dataset", "evaluation"),
+    *("baselines", "nn", "training", "recommending", "benchmarking", "cli"),
 )
 HEAVY = {"torch", "dgl", "transformers", "pandas", "sklearn", "tokenizers", "sentence_transformers"}
 LIGHT_FOLDERS = {"base", "tables", "cli"}

@@ -15,8 +15,9 @@ from torch import Tensor
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.benchmarking.charts import lines, picture
 from finrec_dgl.dataset import Snapshot
-from finrec_dgl.graph import NODE_TYPES, whole_graph
+from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn import HybridRecommender, features_of
+from finrec_dgl.sampling import whole_graph
 
 HOPS = 3
 

@@ -18,6 +18,7 @@ import sys
 import types
 import warnings
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,7 @@ def _alias_setuptools_packaging() -> None:
         importlib.import_module("packaging.version")
 
 
+@lru_cache(maxsize=1)
 def _import_dgl() -> tuple[Any, GraphBackend]:
     import torch
 
@@ -106,9 +108,20 @@ def _import_dgl() -> tuple[Any, GraphBackend]:
     return module, GraphBackend(str(module.__version__), version, kind)
 
 
-dgl, _BACKEND = _import_dgl()
+class _WhenNeeded:
+    """DGL, imported when something of it is first asked for.
+
+    The import takes a second, most of it for data sets that DGL could download; a command that
+    passes no message by DGL should not wait for it.
+    """
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_import_dgl()[0], name)
+
+
+dgl: Any = _WhenNeeded()
 
 
 def describe_backend() -> GraphBackend:
-    """Which DGL this process uses."""
-    return _BACKEND
+    """Which DGL this process uses. Raises FinrecError where it is not installed."""
+    return _import_dgl()[1]

@@ -2,14 +2,16 @@
 
 from finrec_dgl.kernels.attention import attend
 from finrec_dgl.kernels.backend import KERNELS, choose
-from finrec_dgl.kernels.edges import Edges, relation_edges
+from finrec_dgl.kernels.edges import Compressed, Edges, Layer, relation_edges
 from finrec_dgl.kernels.nodes import MOST_RELATIONS, by_node, gate, mix
 from finrec_dgl.kernels.sums import neighbour_sum
 
 __all__ = [
     "KERNELS",
     "MOST_RELATIONS",
+    "Compressed",
     "Edges",
+    "Layer",
     "attend",
     "by_node",
     "choose",

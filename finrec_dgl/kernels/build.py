@@ -1,4 +1,4 @@
-"""Compiles the native library: every instruction set in an object of its own, then one library."""
+"""Compiles the native library: kernels once for every instruction set, then one library."""
 
 from __future__ import annotations
 
@@ -14,16 +14,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parent / "native"
+# each compiled for every instruction set
+KERNELS = ("kernels", "nodes", "ranking")
 NAME = "finrec_kernels.dll" if sys.platform == "win32" else "libfinrec_kernels.so"
 
 _X86 = ("x86_64", "amd64", "i686")
 _AVX512 = ("-mavx512f", "-mavx512dq", "-mavx512bw", "-mavx512vl", "-mprefer-vector-width=512")
 # instruction set -> flags of the compiler and the width of a vector in bytes
 VARIANTS: dict[str, tuple[tuple[str, ...], int]] = {
-    "plain": ((), 16),
-    "avx2": (("-mavx2", "-mfma"), 32),
-    "avx512": (("-mavx2", "-mfma", *_AVX512), 64),
+    "finrec_plain": ((), 16),
+    "finrec_avx2": (("-mavx2", "-mfma"), 32),
+    "finrec_avx512": (("-mavx2", "-mfma", *_AVX512), 64),
 }
+VNNI = (*_AVX512, "-mavx512vnni")
 _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden")
 
 
@@ -55,20 +58,21 @@ def _compile(compiler: Sequence[str], target: Path, extra: Sequence[str]) -> Non
     x86 = platform.machine().lower() in _X86
     common = (*compiler, *_FLAGS, *(("-DFINREC_X86",) if x86 else ()), *extra)
     with tempfile.TemporaryDirectory() as folder:
-        objects = [str(Path(folder) / "library.o")]
-        _run([*common, "-c", str(SOURCES / "library.cpp"), "-o", objects[0]])
+        objects = []
+        for name in ("ids", "library", "sampling"):
+            objects.append(str(Path(folder) / f"{name}.o"))
+            _run([*common, "-c", str(SOURCES / f"{name}.cpp"), "-o", objects[-1]])
         for name, (flags, width) in VARIANTS.items():
             if not x86 and flags:
                 continue
-            defines = (
-                f"-DFINREC_VARIANT=finrec_{name}",
-                f"-DFINREC_NODES=finrec_nodes_{name}",
-                f"-DFINREC_BYTES={width}",
-            )
-            for source in ("kernels", "nodes"):
-                objects.append(str(Path(folder) / f"{source}_{name}.o"))
-                code = str(SOURCES / f"{source}.cpp")
-                _run([*common, *flags, *defines, "-c", code, "-o", objects[-1]])
+            defines = (f"-DFINREC_VARIANT={name}", f"-DFINREC_BYTES={width}")
+            for kernel in KERNELS:
+                objects.append(str(Path(folder) / f"{kernel}_{name}.o"))
+                source = str(SOURCES / f"{kernel}.cpp")
+                _run([*common, *flags, *defines, "-c", source, "-o", objects[-1]])
+        for name in ("int8", "texts") if x86 else ():
+            objects.append(str(Path(folder) / f"{name}.o"))
+            _run([*common, *VNNI, "-c", str(SOURCES / f"{name}.cpp"), "-o", objects[-1]])
         made = Path(folder) / target.name
         _run([*common, "-shared", *objects, "-o", str(made)])
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 from torch import Tensor
 
 from finrec_dgl.base.errors import UsageError
+from finrec_dgl.graph import Relation
 from finrec_dgl.graph.backend import dgl
 from finrec_dgl.kernels.library import find_library
 
@@ -22,8 +24,26 @@ class Compressed:
     indptr: Tensor  # [rows + 1]
     indices: Tensor  # [edges]
 
+    @property
+    def rows(self) -> Tensor:
+        """The row of each edge, int32 [edges]."""
+        number = torch.arange(len(self.indptr) - 1, dtype=torch.int32)
+        return torch.repeat_interleave(number, self.indptr.diff())
 
-@dataclass(frozen=True, eq=False)
+    def without(self, gone: Tensor) -> Compressed:
+        """The same less the edges that stand at ``gone``, int32, distinct and rising."""
+        left = len(self.indices) - len(gone)
+        if find_library().handle is None:
+            keep = torch.ones(len(self.indices), dtype=torch.bool)
+            keep[gone.long()] = False
+            before = torch.searchsorted(gone, self.indptr, out_int32=True)
+            return Compressed(self.indptr - before, self.indices[keep])
+        made = torch.empty_like(self.indptr), self.indices.new_empty(left)
+        sizes = len(self.indptr) - 1, len(gone)
+        find_library().call("finrec_without", *sizes, self.indptr, self.indices, gone, *made)
+        return Compressed(*made)
+
+
 class Edges:
     """One relation: an edge e from the sender ``source[e]`` to the receiver ``target[e]``.
 
@@ -32,30 +52,47 @@ class Edges:
     different length, and for a node that is out of range, which native code would not notice.
     """
 
-    n_src: int
-    n_dst: int
-    source: Tensor
-    target: Tensor
-
-    def __post_init__(self) -> None:
-        sides = (("source", self.source, self.n_src), ("target", self.target, self.n_dst))
-        for name, index, size in sides:
-            if index.dtype != torch.int32 or index.shape != self.source.shape or index.dim() != 1:
+    def __init__(self, n_src: int, n_dst: int, source: Tensor, target: Tensor) -> None:
+        for name, index, size in (("source", source, n_src), ("target", target, n_dst)):
+            if index.dtype != torch.int32 or index.shape != source.shape or index.dim() != 1:
                 raise UsageError(
                     f"{name} is {index.dtype} of shape {list(index.shape)}",
                     expected="int32, one number an edge, as many sources as targets",
                 )
-            if len(index) and not 0 <= int(index.min()) <= int(index.max()) < size:
-                raise UsageError(
-                    f"{name} names a node out of range", expected=f"numbers from 0 to {size - 1}"
-                )
+            _check_range(name, index, size)
+        self.n_src, self.n_dst = n_src, n_dst
+        self.source, self.target = source, target
+        self._count = len(source)
+
+    @classmethod
+    def compressed(
+        cls, n_src: int, n_dst: int, by_receiver: Compressed, by_sender: Compressed | None = None
+    ) -> Edges:
+        """Edges that are sorted already, numbered as they stand in ``by_receiver``; not checked."""
+        made = cls.__new__(cls)
+        made.n_src, made.n_dst = n_src, n_dst
+        made.by_receiver = by_receiver
+        made._count = len(by_receiver.indices)
+        if by_sender is not None:
+            made.by_sender = by_sender
+        return made
 
     def __len__(self) -> int:
-        return len(self.source)
+        return self._count
+
+    @cached_property
+    def source(self) -> Tensor:
+        """int32 [edges]."""
+        return self.by_receiver.indices
+
+    @cached_property
+    def target(self) -> Tensor:
+        """int32 [edges]."""
+        return self.by_receiver.rows
 
     @cached_property
     def by_receiver(self) -> Compressed:
-        """Rows are receivers, each one's senders in rising order."""
+        """Rows are receivers; each one's senders in rising order where they were sorted here."""
         return _transpose(_compress(self.source, self.target, self.n_src), self.n_src, self.n_dst)
 
     @cached_property
@@ -64,9 +101,34 @@ class Edges:
         return _transpose(self.by_receiver, self.n_dst, self.n_src)
 
     @cached_property
+    def places(self) -> tuple[Tensor, Tensor]:
+        """Where each edge stands in ``by_receiver`` and in ``by_sender``, int32 [edges] each."""
+        number = torch.arange(len(self), dtype=torch.int32)
+        sent = _compress(self.source, number, self.n_src).indices
+        received = _compress(self.target[sent.long()], sent, self.n_dst).indices
+        sent = _compress(self.source[received.long()], received, self.n_src).indices
+        found = torch.empty_like(number), torch.empty_like(number)
+        for places, order in zip(found, (received, sent), strict=True):
+            places[order.long()] = number
+        return found
+
+    def without(self, ids: Tensor) -> Edges:
+        """These less the edges ``ids`` [k], without sorting anew: one pass over each order.
+
+        Raises UsageError for a number out of range.
+        """
+        _check_range("the number of an edge", ids, len(self))
+        orders = (self.by_receiver, self.by_sender)
+        left = [
+            rows.without(torch.unique(places[ids.long()]))
+            for rows, places in zip(orders, self.places, strict=True)
+        ]
+        return Edges.compressed(self.n_src, self.n_dst, *left)
+
+    @cached_property
     def in_degree(self) -> Tensor:
         """Edges of each receiver, int64 [n_dst]."""
-        return torch.bincount(self.target, minlength=self.n_dst)
+        return self.by_receiver.indptr.diff().long()
 
     @cached_property
     def graph(self) -> Any:
@@ -87,25 +149,66 @@ class Edges:
         return small, senders.long(), receivers.long()
 
 
+@dataclass(frozen=True, eq=False)
+class Layer:
+    """One layer of message passing: every relation's edges from its sources to its destinations.
+
+    ``n_src``, ``n_dst``: how many nodes of each type it has on either side.
+    """
+
+    n_src: Mapping[str, int]
+    n_dst: Mapping[str, int]
+    edges: Mapping[Relation, Edges]
+
+    def num_src_nodes(self, name: str) -> int:
+        """Source nodes of one type."""
+        return self.n_src[name]
+
+    def num_dst_nodes(self, name: str) -> int:
+        """Destination nodes of one type."""
+        return self.n_dst[name]
+
+
 # graph or block -> relation -> its edges. A slice of a graph by relation is a new object each time,
 # so it is the graph that edges are kept beside, for as long as it lives
 _KEPT: WeakKeyDictionary[Any, dict[Any, Edges]] = WeakKeyDictionary()
 
 
 def relation_edges(graph: Any, relation: Any = None) -> Edges:
-    """The edges of ``relation`` in a DGL graph or block, which must not be changed afterwards.
+    """The edges of ``relation`` in a layer, or in a DGL graph or block.
 
-    ``relation`` None: of a graph that has but one.
+    The latter must not be changed afterwards. ``relation`` None: of a graph that has but one. A
+    graph that was given compressed by receiver (DGL's ``csc``) is taken as it is, not sorted.
     """
+    if isinstance(graph, Layer):
+        return graph.edges[relation]
     kept = _KEPT.setdefault(graph, {})
     if relation not in kept:
-        one = graph if relation is None else graph[relation]
-        source, target = one.edges(order="eid")
-        kept[relation] = Edges(one.num_src_nodes(), one.num_dst_nodes(), source.int(), target.int())
+        kept[relation] = _edges_of(graph if relation is None else graph[relation])
     return kept[relation]
 
 
+def _edges_of(one: Any) -> Edges:
+    sizes = one.num_src_nodes(), one.num_dst_nodes()
+    if one.formats()["created"] == ["csc"]:
+        indptr, indices, ids = one.adj_tensors("csc")
+        if torch.equal(ids, torch.arange(len(ids), dtype=ids.dtype)):
+            return Edges.compressed(*sizes, Compressed(indptr.int(), indices.int()))
+    source, target = one.edges(order="eid")
+    return Edges(*sizes, source.int(), target.int())
+
+
+def _check_range(what: str, index: Tensor, size: int) -> None:
+    if len(index) and not 0 <= int(index.min()) <= int(index.max()) < size:
+        raise UsageError(f"{what} is out of range", expected=f"numbers from 0 to {size - 1}")
+
+
 def _compress(row: Tensor, column: Tensor, n_rows: int) -> Compressed:
+    if find_library().handle is None:
+        order = torch.argsort(row, stable=True)
+        count = torch.bincount(row, minlength=n_rows)
+        indptr = torch.cat([count.new_zeros(1), count.cumsum(0)]).int()
+        return Compressed(indptr, column[order])
     made = _empty(n_rows, row)
     find_library().call(
         "finrec_compress", n_rows, len(row), row.contiguous(), column.contiguous(), *made
@@ -114,6 +217,8 @@ def _compress(row: Tensor, column: Tensor, n_rows: int) -> Compressed:
 
 
 def _transpose(rows: Compressed, n_rows: int, n_columns: int) -> Compressed:
+    if find_library().handle is None:
+        return _compress(rows.indices, rows.rows, n_columns)
     made = _empty(n_columns, rows.indices)
     find_library().call("finrec_transpose", n_rows, n_columns, rows.indptr, rows.indices, *made)
     return Compressed(*made)

@@ -65,7 +65,8 @@ class _Gate(torch.autograd.Function):
         find_library().compute(
             "finrec_gate",
             text,
-            *(rows, dim, heads, *_gate_weights(*weights)),
+            *(rows, dim, heads),
+            *_gate_weights(*weights),
             *(text, state, has_text, value, score),
         )
         ctx.save_for_backward(text, state, has_text, value, *weights)

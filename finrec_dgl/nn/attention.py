@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -81,7 +83,7 @@ class RelationAttention(nn.Module):
     def _messages(self, text: Tensor, has_text: Tensor, h_src: Tensor) -> tuple[Tensor, Tensor]:
         """v_j [n_src, dim] and a_src . v_j [n_src, heads]."""
         if self.fusion.operator == "gate" and by_node(self.kernels, text, h_src):
-            maps = self.fusion.text.weight, self.fusion.graph.weight
+            maps: tuple[Any, Any] = self.fusion.text.weight, self.fusion.graph.weight
             parts = self.fusion.gate_weight
             return gate(text, h_src, has_text, parts.weight, parts.bias, *maps, self.attend_src)
         value = self.fusion(text, h_src, has_text)

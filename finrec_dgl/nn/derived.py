@@ -183,10 +183,10 @@ class DerivedRecommender(nn.Module):
         columns = gate.nonzero().squeeze(1)
         if not len(columns):
             return graph
-        kernel, (known, smoother) = world.text_maps
+        kernel, (known, smoother) = world.text_maps(columns.numpy())
         mean = (graph * known).sum(1, keepdim=True) / known.sum().clamp(min=1)
-        regressed = mean + ((graph - mean) * known) @ smoother[:, columns]
-        text = self.carry[0] * (graph @ kernel[:, columns]) + self.carry[1] * regressed
+        regressed = mean + ((graph - mean) * known) @ smoother
+        text = self.carry[0] * (graph @ kernel) + self.carry[1] * regressed
         text = text + told[:, columns] @ self.told + self.offset
         mixed = torch.lerp(graph[:, columns], text, gate[columns].expand_as(text))
         return graph.index_copy(1, columns, mixed)

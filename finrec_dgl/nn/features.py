@@ -11,8 +11,9 @@ from torch import Tensor
 
 from finrec_dgl.base.units import DAY
 from finrec_dgl.dataset import Snapshot
-from finrec_dgl.graph import NODE_TYPES, Blocks
+from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.graph.filters import time_kernel
+from finrec_dgl.sampling import Blocks
 
 
 @dataclass(frozen=True)

@@ -123,7 +123,8 @@ class AttentionLayer(nn.Module):
 
     def _mix(self, name: str, brought: list[Tensor], present: Tensor, own: Tensor) -> Tensor:
         """[n_dst, dim] of what each relation brought, and of the node's own part."""
-        mixer, weight = self.mixers[name], self.own[name].weight
+        mixer: Any = self.mixers[name]
+        weight: Any = self.own[name].weight
         if by_node(self.kernels, own, *brought) and len(brought) <= MOST_RELATIONS:
             return mix(brought, present, own, weight, mixer.weights, relu=not self.last)
         state = mixer(torch.stack(brought), present) + self.own[name](own)

@@ -76,6 +76,10 @@ class Receivers:
         return np.diff(self.held.indptr)
 
 
+TextMaps = tuple[Tensor, tuple[Tensor, Tensor]]
+"""Of ``World.text_maps``: by a kernel [I, C]; by ridge regression, bool [I] and [I, C]."""
+
+
 class World:
     """Derived relations as of ``snapshot``: see ``DerivedConfig`` for what they are made with."""
 
@@ -89,6 +93,7 @@ class World:
         self.activity = np.diff(self.held.indptr)
         self.idle = _idle(self.held, self.age)
         self.ties = _ties(snapshot)
+        self._text_maps: tuple[np.ndarray, TextMaps] | None = None
 
     def receivers(self, users: np.ndarray) -> Receivers:
         """The users ``users`` int [B] as they are."""
@@ -261,22 +266,28 @@ class World:
         fitted: np.ndarray = scipy.linalg.solve(gram, (self.held.T @ text).T, assume_a="pos")
         return fitted.astype(np.float32)
 
-    @cached_property
-    def text_maps(self) -> tuple[Tensor, tuple[Tensor, Tensor]]:
-        """Takes scores of products that somebody holds over to those with like text.
+    def text_maps(self, columns: np.ndarray) -> TextMaps:
+        """Takes scores of products that somebody holds over to the products ``columns`` int [C].
 
-        The first [I, I]: column i holds the weights softmax_j(sharpness * cosine(i, j)) over held
-        products j other than i. The second: which products are held and have a text, and the
-        smoother [I, I] of a ridge regression on the descriptions fitted to them; a product's own
-        score has no part in its fitted one (leave-one-out).
+        The first [I, C]: the column of product i holds the weights
+        softmax_j(sharpness * cosine(i, j)) over held products j other than i. The second: bool [I],
+        which products are held and have a text, and the smoother [I, C] of a ridge regression on
+        the descriptions fitted to them; a product's own score has no part in its fitted one
+        (leave-one-out). Kept for the last ``columns``: a model asks for the same ones each time.
         """
+        if self._text_maps is None or not np.array_equal(self._text_maps[0], columns):
+            self._text_maps = columns, self._text_maps_of(columns)
+        return self._text_maps[1]
+
+    def _text_maps_of(self, columns: np.ndarray) -> TextMaps:
         text = self.description
         known = (self.sold > 0) & _there(text)
-        near = text @ text.T
+        near = text @ text[columns].T
         logit = np.where(known[:, None], self.config.text_sharpness * near, -1e9)
-        np.fill_diagonal(logit, -1e9)
+        logit[columns, np.arange(len(columns))] = -1e9
         kernel = torch.softmax(torch.from_numpy(logit.astype(np.float32)), dim=0)
-        return kernel, (torch.from_numpy(known), torch.from_numpy(_ridge(text, known, self.config)))
+        smoother = torch.from_numpy(_ridge(text, known, columns, self.config))
+        return kernel, (torch.from_numpy(known), smoother)
 
     # ---- relations between users
 
@@ -417,23 +428,27 @@ def _ties(snapshot: Snapshot) -> Any:
     return ties
 
 
-def _ridge(text: np.ndarray, known: np.ndarray, config: DerivedConfig) -> np.ndarray:
-    """Leave-one-out smoother of a ridge regression on centred text, float32 [I, I].
+def _ridge(
+    text: np.ndarray, known: np.ndarray, columns: np.ndarray, config: DerivedConfig
+) -> np.ndarray:
+    """Leave-one-out smoother of a ridge regression on centred text, float32 [I, C].
 
-    Column i: what each known product's (centred) score adds to the fitted one of product i. With
-    K = T T^T, H = K (K + penalty I)^-1: (H - diag H) / (1 - diag H) for known products.
+    The column of product i: what each known product's (centred) score adds to the fitted one of i.
+    With K = T T^T, H = K (K + penalty I)^-1: (H - diag H) / (1 - diag H) for known products.
     """
-    smoother = np.zeros((len(text), len(text)), np.float32)
+    smoother = np.zeros((len(text), len(columns)), np.float32)
     rows = np.flatnonzero(known)
     if len(rows) < 2:
         return smoother
     centred = (text - text[rows].mean(axis=0)) * _there(text)[:, None]
     gram = centred[rows] @ centred[rows].T
     penalised = gram + config.text_penalty * np.eye(len(rows), dtype=np.float32)
-    fitted = scipy.linalg.solve(penalised, centred[rows] @ centred.T, assume_a="pos")
-    own = fitted[np.arange(len(rows)), rows]
-    fitted[np.arange(len(rows)), rows] = 0.0
-    fitted[:, rows] /= np.maximum(1 - own, 1e-3)
+    fitted = scipy.linalg.solve(penalised, centred[rows] @ centred[columns].T, assume_a="pos")
+    at = np.flatnonzero(known[columns])
+    among = np.searchsorted(rows, columns[at])
+    own = fitted[among, at]
+    fitted[among, at] = 0.0
+    fitted[:, at] /= np.maximum(1 - own, 1e-3)
     smoother[rows] = fitted
     return smoother
 

@@ -21,7 +21,7 @@ import torch
 
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.dataset.snapshot import FROM_POSTS
-from finrec_dgl.graph import NODE_TYPES, Blocks
+from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.graph.backend import dgl
 from finrec_dgl.nn import HybridRecommender, NodeFeatures
 from finrec_dgl.recommending.derived import (
@@ -30,7 +30,8 @@ from finrec_dgl.recommending.derived import (
     derived_popularity,
 )
 from finrec_dgl.recommending.evidence import Evidence, holdings, tied
-from finrec_dgl.training import DerivedScorer, ModelScorer
+from finrec_dgl.sampling import Blocks
+from finrec_dgl.training import DerivedScorer, ModelScorer, SampledScorer
 
 MOST_REASONS = 3
 FEWEST_TO_TELL = 3
@@ -169,7 +170,10 @@ def _with_copies(graph: Any, user: int, evidence: Sequence[Evidence]) -> Any:
 
 
 def explain(
-    scorer: ModelScorer | DerivedScorer, dataset: Dataset, user: int, items: np.ndarray
+    scorer: ModelScorer | SampledScorer | DerivedScorer,
+    dataset: Dataset,
+    user: int,
+    items: np.ndarray,
 ) -> list[tuple[Reason, ...]]:
     """For each of ``items`` the reasons why ``scorer`` scores it high for ``user``.
 

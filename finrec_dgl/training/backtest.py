@@ -17,7 +17,7 @@ from finrec_dgl.base.errors import DataError
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.dataset.snapshot import without_nodes
 from finrec_dgl.dataset.windows import FEWEST_USERS, Window, hidden_windows, windows
-from finrec_dgl.graph import NODE_TYPES, whole_graph
+from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn import (
     DerivedRecommender,
     Evidence,
@@ -28,6 +28,7 @@ from finrec_dgl.nn import (
     features_of,
     pseudo_loss,
 )
+from finrec_dgl.sampling import whole_graph
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.step import JointLoss
 

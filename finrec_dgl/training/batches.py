@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +15,9 @@ from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
 from finrec_dgl.dataset import Snapshot
-from finrec_dgl.graph import Blocks, NeighborSampler, whole_graph
-from finrec_dgl.graph.backend import dgl
+from finrec_dgl.graph import INTERACTED_BY, INTERACTS
+from finrec_dgl.kernels import choose
+from finrec_dgl.sampling import Blocks, NegativeSampler, NeighborSampler, whole_graph
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.seed_texts import seed_texts
 
@@ -27,7 +30,7 @@ class Batch:
     layer of ``blocks``. ``users`` [n], ``items`` [C]: distinct seeds, sorted; ``items`` are the
     candidates. ``user_text`` [n, d] or None: the users' text without that of ``edges``, where users
     wrote any. ``user_row`` [B], ``item_column`` [B]: where each positive's ends stand in them.
-    ``allowed`` bool [B, C]: candidates that the user does not hold. ``correction`` [C] or None.
+    ``allowed`` bool [B, C]: which candidates may be negatives. ``correction`` [C] or None.
     """
 
     edges: Tensor
@@ -56,18 +59,30 @@ class Batches:
     def __init__(self, snapshot: Snapshot, config: TrainConfig) -> None:
         self.config = config
         self.graph = snapshot.graph()
-        self.user = snapshot.pairs.user.astype(np.int64)
-        self.item = snapshot.pairs.item.astype(np.int64)
-        self.n_items = snapshot.n_items
-        self.indptr = snapshot.pairs.indptr(snapshot.n_users)
-        self.popularity = np.bincount(self.item, minlength=self.n_items).astype(np.float64)
+        self.user, self.item = snapshot.pairs.user, snapshot.pairs.item
+        self.negatives = NegativeSampler(
+            config.negatives_of(snapshot.n_items),
+            config.n_negatives,
+            self.user,
+            self.item,
+            snapshot.n_users,
+            snapshot.n_items,
+            reject_held=config.reject_held,
+        )
         self.seed_texts = seed_texts(snapshot) if config.model.text else None
-        depth = config.model.depth
+        model, depth = config.model, config.model.depth
+        social = model.social and model.stream_one
         self.sampler = (
-            NeighborSampler(self.graph, config.fanouts(depth))
+            NeighborSampler(
+                self.graph,
+                config.fanouts(depth),
+                # ties carry messages nowhere else
+                None if social else (INTERACTS, INTERACTED_BY),
+            )
             if config.sampler == "neighbor" and depth
             else None
         )
+        self.native = choose(model.kernels, torch.empty(0)) == "native"
 
     def __len__(self) -> int:
         return -(-len(self.user) // self.config.batch_size)
@@ -80,70 +95,73 @@ class Batches:
             (epoch, number, order[start : start + self.config.batch_size])
             for number, start in enumerate(range(0, len(order), self.config.batch_size))
         ]
-        if self.sampler is None or not self.config.workers:
-            return (self.batch(*one) for one in plan)
-        # formats are made before the processes part, so that they share them
-        self.graph.create_formats_()
-        loader = DataLoader(
-            _Plan(self, plan),
-            batch_size=None,
-            num_workers=self.config.workers,
-            worker_init_fn=_one_thread,
-        )
-        return iter(loader)
+        if self.sampler is not None and self.config.workers:
+            # edges are sorted before the processes part, so that they share them
+            self.batch(*plan[0])
+            loader = DataLoader(
+                _Plan(self, plan),
+                batch_size=None,
+                num_workers=self.config.workers,
+                worker_init_fn=_one_thread,
+            )
+            return iter(loader)
+        if self.config.prefetch:
+            return self._ahead(plan)
+        return (self.batch(*one) for one in plan)
 
-    def batch(self, epoch: int, number: int, edges: np.ndarray) -> Batch:
-        """The batch of the interactions ``edges``."""
+    def _ahead(self, plan: list[tuple[int, int, np.ndarray]]) -> Iterator[Batch]:
+        """The batches of ``plan``, ``prefetch`` of them made by a thread before they are needed."""
+        pool = ThreadPoolExecutor(1)
+        made: deque[Future[Batch]] = deque()
+        try:
+            for one in plan:
+                # its processor is not the model's
+                made.append(pool.submit(self.batch, *one, threads=1))
+                if len(made) > self.config.prefetch:
+                    yield made.popleft().result()
+            while made:
+                yield made.popleft().result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def batch(
+        self, epoch: int, number: int, edges: np.ndarray, threads: int | None = None
+    ) -> Batch:
+        """The batch of the interactions ``edges``; ``threads`` that sample, None: PyTorch's."""
         rng = np.random.default_rng((self.config.seed, epoch, number))
-        users, user_row = np.unique(self.user[edges], return_inverse=True)
-        items = self._candidates(edges, rng)
-        item_column = np.searchsorted(items, self.item[edges])
+        users, user_row = np.unique(self.user[edges].astype(np.int64), return_inverse=True)
+        user_row = user_row.reshape(-1)
+        candidates = self.negatives.draw(self.item[edges], rng)
+        items = candidates.items
         ids = torch.from_numpy(edges)
         seeds = {"user": torch.from_numpy(users), "item": torch.from_numpy(items)}
         if self.sampler is None:
             blocks = whole_graph(self.graph, self.config.model.depth, ids)
         else:
-            dgl.seed(int(rng.integers(2**31)))
-            blocks = self.sampler.sample(seeds, ids)
+            seed = int(rng.integers(2**63))
+            blocks = self.sampler.sample(seeds, ids, seed=seed, threads=threads)
+        if self.native:
+            for layer in blocks.layers:
+                for one in layer.edges.values():
+                    _ = one.by_sender  # the gradient's order, made here and not in the step
+        allowed = self.negatives.allowed(self.user[edges], items)
+        correction = None
+        if self.config.loss == "softmax":
+            correction = self.negatives.log_expected(len(edges), items)
+        else:
+            # without a correction, positives of others would favour what is not popular
+            allowed &= candidates.drawn
         return Batch(
             ids,
             seeds["user"],
             seeds["item"],
-            torch.from_numpy(user_row.reshape(-1)),
-            torch.from_numpy(item_column),
-            torch.from_numpy(self._allowed(users, user_row.reshape(-1), items)),
-            self._correction(edges, items),
-            self._user_text(edges, users, user_row.reshape(-1)),
+            torch.from_numpy(user_row),
+            torch.from_numpy(np.searchsorted(items, self.item[edges])),
+            torch.from_numpy(allowed),
+            None if correction is None else torch.from_numpy(correction),
+            self._user_text(edges, users, user_row),
             blocks,
         )
-
-    def _candidates(self, edges: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        kind = self.config.negatives
-        if kind == "all":
-            return np.arange(self.n_items)
-        positives = self.item[edges]
-        if kind == "in-batch":
-            return np.unique(positives)
-        if kind == "uniform":
-            drawn = rng.integers(0, self.n_items, self.config.n_negatives)
-        else:
-            drawn = self.item[rng.integers(0, len(self.item), self.config.n_negatives)]
-        return np.unique(np.concatenate([positives, drawn]))
-
-    def _allowed(self, users: np.ndarray, user_row: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """bool [B, C]: which candidates each row's user does not hold."""
-        column = np.full(self.n_items, -1)
-        column[items] = np.arange(len(items))
-        start, stop = self.indptr[users], self.indptr[users + 1]
-        counts = stop - start
-        first = np.concatenate([[0], np.cumsum(counts)[:-1]]) if len(counts) else counts
-        at = np.arange(counts.sum()) + np.repeat(start - first, counts)
-        held_column = column[self.item[at]]
-        held_row = np.repeat(np.arange(len(users)), counts)
-        inside = held_column >= 0
-        free = np.ones((len(users), len(items)), dtype=bool)
-        free[held_row[inside], held_column[inside]] = False
-        return free[user_row]
 
     def _user_text(
         self, edges: np.ndarray, users: np.ndarray, user_row: np.ndarray
@@ -151,20 +169,6 @@ class Batches:
         if self.seed_texts is None:
             return None
         return torch.from_numpy(self.seed_texts.without(edges, users, user_row))
-
-    def _correction(self, edges: np.ndarray, items: np.ndarray) -> Tensor | None:
-        """log of the expected number of times each candidate comes up among those drawn."""
-        kind = self.config.negatives
-        if kind == "all" or self.config.loss != "softmax":
-            return None
-        share = self.popularity[items] / max(self.popularity.sum(), 1)
-        expected = len(edges) * share
-        if kind == "uniform":
-            expected = expected + self.config.n_negatives / self.n_items
-        elif kind == "popularity":
-            expected = expected + self.config.n_negatives * share
-        # a candidate stands once however often it was drawn
-        return torch.from_numpy(np.log(np.minimum(1.0, np.maximum(expected, 1e-12)))).float()
 
 
 class _Plan(TorchDataset):

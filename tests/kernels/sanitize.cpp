@@ -4,11 +4,31 @@
 
 #include <memory>
 #include <random>
+#include <utility>
 #include <vector>
 
 extern "C" {
 void finrec_compress(int64_t, int64_t, const int32_t*, const int32_t*, int32_t*, int32_t*);
 void finrec_transpose(int64_t, int64_t, const int32_t*, const int32_t*, int32_t*, int32_t*);
+void finrec_without(int64_t, int64_t, const int32_t*, const int32_t*, const int32_t*, int32_t*,
+                    int32_t*);
+void finrec_mark_gone(int64_t, const int64_t*, const int32_t*, const int32_t*, int64_t*, int32_t*,
+                      uint64_t*, int32_t*, int64_t*);
+void finrec_unmark_gone(int64_t, const int64_t*, const int32_t*, uint64_t*);
+void finrec_count_neighbours(int64_t, int64_t, const int32_t*, const int32_t*, int64_t,
+                             const int32_t*, const uint64_t*, const int32_t*, int32_t*);
+void finrec_draw_neighbours(int64_t, int64_t, int64_t, uint64_t, const int32_t*, const int32_t*,
+                            const int32_t*, int64_t, const int32_t*, const uint64_t*,
+                            const int32_t*, int64_t, uint64_t*, const int32_t*, int32_t*);
+void finrec_number_nodes(int64_t, int32_t*, int32_t*, int32_t*, int64_t*);
+void finrec_code_strings(int64_t, int64_t, const int32_t*, const uint8_t*, int64_t, uint64_t*, void*,
+                         int64_t*, int32_t*, int64_t*);
+void finrec_move_slots(int64_t, const uint64_t*, int64_t, uint64_t*);
+#define SCORES(T)                                                                          \
+    int64_t, int64_t, int64_t, int64_t, const T *, int64_t, const int32_t *, uint8_t *, int64_t, \
+        const T *, const T *, const T *, const int64_t *, const int32_t *
+void finrec_mask_held(int64_t, int64_t, const int32_t*, const int64_t*, const int32_t*,
+                      const int32_t*, uint8_t*);
 #define DECLARE(T, R, name)                                                                      \
     void finrec_attend_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*, const int32_t*, \
                               int64_t, int64_t, double, double, uint64_t, const T*, const T*,    \
@@ -20,6 +40,10 @@ void finrec_transpose(int64_t, int64_t, const int32_t*, const int32_t*, int32_t*
     void finrec_sum_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*, const int32_t*,   \
                            int64_t, const T*, const R*, T*);
 #define DECLARE_NODES(T, name)                                                                   \
+    void finrec_above_##name(SCORES(T), const int64_t*, int64_t, const T*, int64_t,              \
+                             const int32_t*, const int32_t*, int64_t*);                          \
+    void finrec_best_##name(SCORES(T), int64_t, T*, int32_t*, int64_t*);                         \
+    void finrec_picked_##name(SCORES(T), const int64_t*, const int32_t*, T*);                    \
     void finrec_gate_##name(int64_t, int64_t, int64_t, int64_t, int64_t, const T*, const T*,     \
                             const T*, const T*, const T*, const T*, const T*, const uint8_t*,    \
                             T*, T*);                                                             \
@@ -66,6 +90,51 @@ static std::unique_ptr<int32_t[]> room(int64_t n) {
     return std::unique_ptr<int32_t[]>(new int32_t[n]());
 }
 
+// a sample of neighbours, with and without edges left out, and its nodes' numbers
+static void sample(int64_t threads, int64_t n_src, int64_t n_dst, const int32_t* indptr,
+                   const int32_t* indices, int64_t n_ids, const int32_t* ids) {
+    const int64_t n = indptr[n_dst];
+    auto nodes = room(n_dst), first = room(n_dst), place = room(n), target = room(n);
+    for (int64_t i = 0; i < n_dst; ++i) {
+        nodes[i] = int32_t(i);
+        for (int64_t e = indptr[i]; e < indptr[i + 1]; ++e) {
+            place[e] = int32_t(e);
+            target[e] = int32_t(i);
+        }
+    }
+    const std::vector<int64_t> edges(ids, ids + n_ids);
+    std::vector<int64_t> keys(edges);
+    auto places = room(n_ids);
+    std::vector<uint64_t> marked(size_t(n_dst / 64 + 1));
+    const int64_t words = n / 64 + 1;
+    std::vector<uint64_t> bits(size_t(threads * words));
+    for (int64_t fanout : {-1, 1, 10, 64, 200})
+        for (int64_t with : {0, 1}) {
+            int64_t n_gone = 0;
+            if (with)
+                finrec_mark_gone(n_ids, edges.data(), place.get(), target.get(), keys.data(),
+                                 places.get(), marked.data(), first.get(), &n_gone);
+            auto at = room(n_dst + 1);
+            finrec_count_neighbours(n_dst, fanout, nodes.get(), indptr, n_gone, places.get(),
+                                    marked.data(), first.get(), at.get());
+            auto to = room(at[n_dst]), table = room(n_src), seen = room(n_src);
+            finrec_draw_neighbours(threads, n_dst, fanout, 7, nodes.get(), indptr, indices, n_gone,
+                                   places.get(), marked.data(), first.get(), words, bits.data(),
+                                   at.get(), to.get());
+            finrec_unmark_gone(n_ids, edges.data(), target.get(), marked.data());
+            for (int64_t j = 0; j < n_src; ++j) table[j] = -1;
+            int64_t count = 0;
+            finrec_number_nodes(at[n_dst], to.get(), table.get(), seen.get(), &count);
+            // receivers as users, senders as items, those that came up as candidates
+            std::vector<int32_t> user(nodes.get(), nodes.get() + n_dst);
+            std::vector<int64_t> held_at(indptr, indptr + n_dst + 1);
+            std::vector<int32_t> held(indices, indices + n);
+            std::vector<uint8_t> allowed(size_t(n_dst * count), 1);
+            finrec_mask_held(n_dst, count, user.data(), held_at.data(), held.data(), table.get(),
+                             allowed.data());
+        }
+}
+
 #define RUN(T, R, name)                                                                         \
     static void run_##name(int64_t level, int64_t heads, int64_t width) {                       \
         const int64_t n_src = draw(1, 30), n_dst = draw(1, 9);                                  \
@@ -82,6 +151,15 @@ static std::unique_ptr<int32_t[]> room(int64_t n) {
         auto by_src = room(n_src + 1), receivers = room(n);                                     \
         finrec_transpose(n_dst, n_src, by_dst.get(), senders.get(), by_src.get(),               \
                          receivers.get());                                                      \
+        auto gone = room(n), less_at = room(n_dst + 1);                                         \
+        int64_t n_gone = 0;                                                                     \
+        for (int64_t e = 0; e < n; ++e)                                                         \
+            if (!draw(0, 3)) gone[n_gone++] = int32_t(e);                                       \
+        auto exact = room(n_gone), less = room(n - n_gone);                                     \
+        for (int64_t g = 0; g < n_gone; ++g) exact[g] = gone[g];                                \
+        finrec_without(n_dst, n_gone, by_dst.get(), senders.get(), exact.get(), less_at.get(),  \
+                       less.get());                                                             \
+        sample(threads, n_src, n_dst, by_dst.get(), senders.get(), n_gone, exact.get());        \
         auto s = fill<T>(n_src * heads), d = fill<T>(n_dst * heads);                            \
         auto v = fill<R>(n_src * row);                                                          \
         auto out = fill<T>(n_dst * row), lean = fill<T>(n_dst * row);                           \
@@ -107,6 +185,65 @@ static std::unique_ptr<int32_t[]> room(int64_t n) {
 RUN(float, float, f32)
 RUN(double, double, f64)
 RUN(float, uint16_t, bf16)
+
+// Lists of columns, each rising: where each row's begin, then the columns.
+struct Lists {
+    std::unique_ptr<int64_t[]> at;
+    std::unique_ptr<int32_t[]> values;
+};
+
+static Lists lists(int64_t rows, int64_t columns, int64_t most) {
+    std::vector<int32_t> found;
+    std::unique_ptr<int64_t[]> at(new int64_t[rows + 1]());
+    for (int64_t i = 0; i < rows; ++i) {
+        for (int64_t c = 0, wanted = draw(0, most); c < columns && wanted; ++c)
+            if (draw(0, columns) <= most) {
+                found.push_back(int32_t(c));
+                --wanted;
+            }
+        at[i + 1] = int64_t(found.size());
+    }
+    auto values = room(int64_t(found.size()));
+    for (size_t k = 0; k < found.size(); ++k) values[k] = found[k];
+    return {std::move(at), std::move(values)};
+}
+
+#define RANK(T, name)                                                                              \
+    static void rank_##name(int64_t level, int64_t rows, int64_t n) {                              \
+        const int64_t threads = draw(1, 2), width = draw(1, 9), stride = n + 2, k = draw(1, 9);    \
+        const int64_t panels = (n + 47) / 48, parts = draw(1, 3);                                  \
+        auto given = fill<T>(rows * stride), left = fill<T>(rows * width);                         \
+        auto items = fill<T>(panels * width * 48), bias = fill<T>(panels * 48);                    \
+        auto columns = room(n), first = room(parts + 1);                                           \
+        for (int64_t c = 0; c < n; ++c) columns[c] = int32_t(stride - 1 - c);                      \
+        for (int64_t p = 1; p < parts; ++p) first[p] = int32_t(draw(first[p - 1], n));             \
+        first[parts] = int32_t(n);                                                                 \
+        const Lists held = lists(rows, n, 9), asked = lists(rows, n, 21);                          \
+        const int64_t targets = asked.at[rows];                                                    \
+        auto score = fill<T>(targets);                                                             \
+        auto border = room(parts * targets);                                                       \
+        for (int64_t t = 0; t < parts * targets; ++t) border[t] = int32_t(draw(0, n));             \
+        std::unique_ptr<int64_t[]> above(new int64_t[parts * targets]()), found(new int64_t[rows]); \
+        std::unique_ptr<uint8_t[]> finite(new uint8_t[rows]);                                      \
+        auto top = fill<T>(rows * k);                                                              \
+        auto best = room(rows * k);                                                                \
+        finrec_picked_##name(level, threads, rows, n, nullptr, 0, nullptr, nullptr, width,         \
+                             left.get(), items.get(), bias.get(), held.at.get(),                   \
+                             held.values.get(), asked.at.get(), asked.values.get(), score.get());  \
+        for (bool product : {false, true}) {                                                       \
+            const T* rows_given = product ? nullptr : given.get();                                 \
+            finrec_above_##name(level, threads, rows, n, rows_given, stride, columns.get(),        \
+                                finite.get(), width, left.get(), items.get(), bias.get(),          \
+                                held.at.get(), held.values.get(), asked.at.get(), targets,         \
+                                score.get(), parts, first.get(), border.get(), above.get());       \
+            finrec_best_##name(level, threads, rows, n, rows_given, stride, columns.get(),         \
+                               finite.get(), width, left.get(), items.get(), bias.get(),           \
+                               held.at.get(), held.values.get(), k, top.get(), best.get(),         \
+                               found.get());                                                       \
+        }                                                                                          \
+    }
+RANK(float, f32)
+RANK(double, f64)
 
 // a layer's work by node; rows at and beside the edges of blocks and of parts
 #define RUN_NODES(T, name)                                                                      \
@@ -152,6 +289,32 @@ RUN(float, uint16_t, bf16)
     }
 RUN_NODES(float, f32)
 RUN_NODES(double, f64)
+// Strings of up to 20 bytes, some often; the table begins too small and grows as it is filled.
+static void code(int64_t n) {
+    std::unique_ptr<int32_t[]> at = room(n + 1);
+    for (int64_t i = 0; i < n; ++i) at[i + 1] = at[i] + int32_t(draw(0, 20));
+    std::unique_ptr<uint8_t[]> bytes(new uint8_t[at[n]]);
+    for (int64_t k = 0; k < at[n]; ++k) bytes[k] = uint8_t(draw(97, 98));
+    int64_t bits = 8, state[2] = {0, 0};
+    std::unique_ptr<uint64_t[]> slots(new uint64_t[1 << bits]());
+    std::unique_ptr<int64_t[]> known(new int64_t[1 << bits]), row(new int64_t[1 << (bits - 1)]);
+    auto codes = room(n);
+    for (int64_t done = 0; done < n;) {
+        finrec_code_strings(n - done, done, at.get() + done, bytes.get(), bits, slots.get(),
+                            known.get(), row.get(), codes.get() + done, state);
+        done += state[1];
+        if (done == n) break;
+        std::unique_ptr<uint64_t[]> more(new uint64_t[1 << (bits + 1)]());
+        finrec_move_slots(bits, slots.get(), bits + 1, more.get());
+        std::unique_ptr<int64_t[]> places(new int64_t[1 << (bits + 1)]), rows(new int64_t[1 << bits]);
+        for (int64_t k = 0; k < 2 * state[0]; ++k) places[k] = known[k];
+        for (int64_t k = 0; k < state[0]; ++k) rows[k] = row[k];
+        slots = std::move(more);
+        known = std::move(places);
+        row = std::move(rows);
+        ++bits;
+    }
+}
 
 int main() {
     const int64_t heads[] = {1, 2, 3, 4, 5, 8, 17, 128}, widths[] = {1, 3, 4, 7, 8, 16, 32};
@@ -165,11 +328,22 @@ int main() {
                     run_bf16(level, h, w);
                 }
     for (int64_t level = 0; level < 3; ++level)
+        for (int64_t rows : {1, 5, 8, 97, 200})
+            for (int64_t columns : {1, 47, 48, 49, 959, 961, 2000}) {
+                rank_f32(level, rows, columns);
+                rank_f64(level, rows, columns);
+                ++done;
+            }
+    for (int64_t level = 0; level < 3; ++level)
         for (int64_t dim : {16, 48, 64, 256})
             for (int64_t relations : {1, 2, 5}) {
                 run_nodes_f32(level, dim, relations);
                 run_nodes_f64(level, dim, relations);
-                done += 2;
+                ++done;
             }
+    for (int64_t n : {0, 1, 63, 64, 65, 3000}) {
+        code(n);
+        ++done;
+    }
     printf("%lld\n", static_cast<long long>(done));
 }

@@ -7,9 +7,10 @@ import pytest
 import torch
 from snapshots import make_snapshot
 
-from finrec_dgl.graph import NODE_TYPES, NeighborSampler, whole_graph
+from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn import HybridConfig, HybridRecommender, ModelShape, features_of, start_of
 from finrec_dgl.nn.heads import DotHead, MLPHead
+from finrec_dgl.sampling import NeighborSampler, whole_graph
 
 BASE = HybridConfig(
     dim=8, dim_two=12, heads=2, layers=2, pseudo_classes=3, dropout=0.0, attention_dropout=0.0

@@ -7,9 +7,10 @@ import pytest
 import torch
 from snapshots import make_snapshot
 
-from finrec_dgl.graph import NODE_TYPES, NeighborSampler, whole_graph
+from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn import features_of
 from finrec_dgl.nn.streams import AttentionLayer, RelationMixer, StreamTwo, convolve
+from finrec_dgl.sampling import NeighborSampler, whole_graph
 
 
 def test_mixer_ignores_relations_without_neighbours():
@@ -51,8 +52,8 @@ def test_sampled_convolution_is_unbiased():
     sampler = NeighborSampler(snapshot.graph(), [2])
     sums = {name: torch.zeros_like(exact[name]) for name in NODE_TYPES}
     draws = 1500
-    for _ in range(draws):
-        blocks = sampler.sample(seeds)
+    for draw in range(draws):
+        blocks = sampler.sample(seeds, seed=draw)
         picked = {name: states[name][blocks.inputs[name]] for name in NODE_TYPES}
         degrees = {name: degree[name][blocks.inputs[name]] for name in NODE_TYPES}
         out = convolve(blocks.layers[0], picked, degrees)

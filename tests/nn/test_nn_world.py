@@ -380,9 +380,9 @@ def test_what_is_known_of_a_hidden_product_does_not_hang_on_its_past():
     worlds = [World(without_nodes(one, "item", hidden), CONFIG) for one in (snapshot, other)]
     one, another = worlds
     assert np.array_equal(one.description, another.description)
-    assert torch.equal(one.text_maps[0], another.text_maps[0])
-    assert torch.equal(one.text_maps[1][1], another.text_maps[1][1])
-    assert not one.text_maps[1][1][hidden].any()
+    assert torch.equal(text_maps(one)[0], text_maps(another)[0])
+    assert torch.equal(text_maps(one)[1][1], text_maps(another)[1][1])
+    assert not text_maps(one)[1][1][hidden].any()
 
 
 def test_told_by_pair():
@@ -412,6 +412,11 @@ def test_told_by_pair():
                 assert message[user, item] == pytest.approx(expected, rel=1e-3, abs=1e-7)
 
 
+def text_maps(world):
+    """Those to all products."""
+    return world.text_maps(np.arange(world.n_items))
+
+
 def known_products(world):
     return [i for i in range(world.n_items) if world.sold[i] and world.described[i]]
 
@@ -419,7 +424,7 @@ def known_products(world):
 def test_the_text_kernel_is_a_mean_over_other_held_products():
     """Catches a column that does not add up to 1, that holds the product itself, or new ones."""
     world = make_world(10)
-    kernel, _ = world.text_maps
+    kernel, _ = text_maps(world)
     known, text = known_products(world), world.description
     for item in range(world.n_items):
         raw = [
@@ -436,7 +441,7 @@ def test_the_text_kernel_is_a_mean_over_other_held_products():
 def test_the_ridge_smoother_leaves_each_product_out():
     """Catches a fitted score in which the product's own one has a part: by explicit refits."""
     world = make_world(11)
-    _, (mask, smoother) = world.text_maps
+    _, (mask, smoother) = text_maps(world)
     known, text = known_products(world), world.description.astype(np.float64)
     assert np.flatnonzero(mask).tolist() == known
     centred = text - text[known].mean(axis=0)
@@ -450,6 +455,16 @@ def test_the_ridge_smoother_leaves_each_product_out():
         expected = expected if world.described[item] else 0.0
         assert found[item] == pytest.approx(expected, abs=1e-3)
     assert not smoother.diagonal().any()
+
+
+def test_text_maps_to_some_products_are_columns_of_those_to_all():
+    """Catches a product's own score in its fitted one, or another product's column."""
+    world = make_world(11)
+    every, (_, smoother) = text_maps(world)
+    columns = np.array([0, 2, UNSOLD])
+    kernel, (_, some) = world.text_maps(columns)
+    np.testing.assert_allclose(kernel, every[:, columns], atol=1e-6)
+    np.testing.assert_allclose(some, smoother[:, columns], atol=1e-5)
 
 
 # ---- what may be missing
@@ -474,7 +489,7 @@ def test_whatever_is_missing_every_relation_is_finite(missing, peers):
     world = World(MISSING[missing](make_dated_snapshot(12)), replace(CONFIG, peers=peers))
     rows = everyone(world)
     features, absent, _ = world.peers(rows, text=True, ties=True)
-    kernel, (known, smoother) = world.text_maps
+    kernel, (known, smoother) = text_maps(world)
     found = [features, absent, kernel, known, smoother, *world.kernels]
     found += [*world.filtered(rows), *world.trends.values()]
     found += [message for message, _ in world.told(rows)]
@@ -506,4 +521,4 @@ def test_a_user_with_nothing_and_a_product_of_nobody():
     assert not any(there[0, UNSOLD] for _, there in world.told(rows)[3:])
     assert world.sold[UNSOLD] == 0
     assert not any(kernel.to_dense()[UNSOLD].any() for kernel in world.kernels)
-    assert not world.text_maps[0][UNSOLD].any()
+    assert not text_maps(world)[0][UNSOLD].any()

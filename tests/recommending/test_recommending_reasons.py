@@ -8,7 +8,7 @@ import torch
 from recommending_worlds import BASE, WorldDataset, make_model, make_run
 from snapshots import make_snapshot
 
-from finrec_dgl.graph import INTERACTED_BY, NODE_TYPES, tie_relations, whole_graph
+from finrec_dgl.graph import INTERACTED_BY, NODE_TYPES, tie_relations
 from finrec_dgl.graph.backend import dgl
 from finrec_dgl.nn import NodeFeatures, features_of
 from finrec_dgl.recommending import evidence as pieces
@@ -16,6 +16,7 @@ from finrec_dgl.recommending import reasons as module
 from finrec_dgl.recommending import recommend
 from finrec_dgl.recommending.evidence import Evidence
 from finrec_dgl.recommending.reasons import effects_of, evidence_of, explain
+from finrec_dgl.sampling import whole_graph
 from finrec_dgl.training import ModelScorer
 
 SWITCHES = [

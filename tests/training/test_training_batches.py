@@ -1,6 +1,7 @@
 """Batches: what they cover, what they mask, and that no seed edge is in its own messages."""
 
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -8,8 +9,9 @@ import torch
 from snapshots import make_snapshot, pairs_of
 
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS
-from finrec_dgl.nn import HybridConfig
+from finrec_dgl.nn import HybridConfig, HybridRecommender, ModelShape
 from finrec_dgl.training import Batches, TrainConfig
+from finrec_dgl.training.reconstruction import Reconstruction
 
 MODEL = HybridConfig(relations="observed", dim=8, dim_two=8, heads=2, layers=2)
 BASE = TrainConfig.plain(model=MODEL, batch_size=37, n_negatives=6, fanout=(3,))
@@ -36,7 +38,7 @@ def test_an_epoch_of_batches(sampler, negatives):
         assert len(batch.blocks.layers) == 2
         for layer in batch.blocks.layers:
             for relation in (INTERACTS, INTERACTED_BY):
-                assert not pairs_of(layer, relation) & forbidden
+                assert not pairs_of(layer, relation, batch.blocks.inputs) & forbidden
         assert (batch.correction is None) == (negatives == "all")
     assert sorted(seen) == list(range(len(user)))
     assert len(batches) == -(-len(user) // 37)
@@ -47,25 +49,69 @@ def same(one, other):
         torch.equal(getattr(one, name), getattr(other, name))
         for name in ("edges", "users", "items", "user_row", "item_column", "allowed")
     ) and all(
-        pairs_of(a, relation) == pairs_of(b, relation)
+        pairs_of(a, relation, one.blocks.inputs) == pairs_of(b, relation, other.blocks.inputs)
         for a, b in zip(one.blocks.layers, other.blocks.layers, strict=True)
         for relation in (INTERACTS, INTERACTED_BY)
     )
 
 
 def test_batches_follow_from_seed_and_epoch_alone():
-    """A resumed run, or one with other workers, must draw the same."""
+    """A resumed run, or one with other workers or batches made ahead, must draw the same."""
     snapshot = make_snapshot()
-    config = dataclasses.replace(BASE, sampler="neighbor", negatives="uniform")
+    config = dataclasses.replace(BASE, sampler="neighbor", negatives="uniform", prefetch=0)
     first = list(Batches(snapshot, config).epoch(2))
     again = list(Batches(snapshot, config).epoch(2))
-    workers = list(Batches(snapshot, dataclasses.replace(config, workers=2)).epoch(2))
     assert all(map(same, first, again))
-    assert all(map(same, first, workers))
+    for fields in ({"workers": 2}, {"prefetch": 1}, {"prefetch": 99}):
+        others = list(Batches(snapshot, dataclasses.replace(config, **fields)).epoch(2))
+        assert len(others) == len(first)
+        assert all(map(same, first, others))
     other = list(Batches(snapshot, config).epoch(3))
     assert not same(first[0], other[0])
     reseeded = list(Batches(snapshot, dataclasses.replace(config, seed=1)).epoch(2))
     assert not same(first[0], reseeded[0])
+
+
+def test_batches_made_ahead_end_with_the_epoch(monkeypatch):
+    """Catches a thread that goes on after its epoch was left, and an error that it keeps."""
+    batches = Batches(make_snapshot(), dataclasses.replace(BASE, prefetch=1, batch_size=5))
+    made = []
+    batch = Batches.batch
+
+    def counted(self, epoch, number, edges, threads=None):
+        made.append(number)
+        if number == 4:
+            raise ValueError("batch 4")
+        return batch(self, epoch, number, edges, threads)
+
+    monkeypatch.setattr(Batches, "batch", counted)
+    epoch = batches.epoch(1)
+    next(epoch)
+    epoch.close()
+    assert len(made) <= 2
+    before = threading.active_count()
+    with pytest.raises(ValueError, match="batch 4"):
+        list(batches.epoch(1))
+    assert threading.active_count() <= before
+    assert max(made) < 7
+
+
+@pytest.mark.parametrize("loss", ["bpr", "bce"])
+def test_negatives_without_a_correction_are_those_drawn(loss):
+    """Catches positives of other rows among uniform negatives: they come by popularity."""
+    snapshot = make_snapshot()
+    config = dataclasses.replace(BASE, loss=loss, negatives="uniform", n_negatives=2)
+    for batch in Batches(snapshot, config).epoch(1):
+        assert batch.correction is None
+        assert len(batch.items) > 2
+        assert batch.allowed.any(dim=0).sum() <= 2
+
+
+def test_held_products_may_be_asked_for():
+    """Catches a setting that is not heeded."""
+    snapshot = make_snapshot()
+    batch = next(Batches(snapshot, dataclasses.replace(BASE, reject_held=False)).epoch(1))
+    assert batch.allowed.all()
 
 
 def test_correction_counts_how_often_a_candidate_is_drawn():
@@ -77,3 +123,14 @@ def test_correction_counts_how_often_a_candidate_is_drawn():
     for batch in batches.epoch(1):
         expected = np.log(np.minimum(1, len(batch.edges) * popularity[batch.items.numpy()]))
         np.testing.assert_allclose(batch.correction.numpy(), expected, rtol=1e-5)
+
+
+def test_an_epoch_of_few_steps():
+    """Catches a limit of steps that is passed over, and the same steps in every epoch."""
+    snapshot = make_snapshot(1)
+    config = dataclasses.replace(BASE, steps=2)
+    model = HybridRecommender(MODEL, ModelShape(30, 20, 8, ("family",), 0))
+    objective = Reconstruction(model, snapshot, config, None)
+    assert [size for _, size in objective.epoch(1)] == [37, 37]
+    first = [batch.edges.tolist() for epoch in (1, 2) for batch in objective.batches.epoch(epoch)]
+    assert first[0] != first[len(objective.batches)]

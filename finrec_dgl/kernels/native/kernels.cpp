@@ -18,6 +18,7 @@
 // instead. The forward pass makes `lean`, of the size of `out`, where a gradient is wanted.
 //
 // Every row is summed by one thread in the order of its edges: the number of threads changes no bit.
+#include "kernels.h"
 #include "lanes.h"
 
 // all in here is local to this object: the linker must not merge what other instruction sets made

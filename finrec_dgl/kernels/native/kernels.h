@@ -169,11 +169,11 @@ struct NodeTable {
 
 extern "C" {
 extern const Table finrec_plain;
-extern const NodeTable finrec_nodes_plain;
+extern const NodeTable finrec_plain_nodes;
 #ifdef FINREC_X86
 extern const Table finrec_avx2;
 extern const Table finrec_avx512;
-extern const NodeTable finrec_nodes_avx2;
-extern const NodeTable finrec_nodes_avx512;
+extern const NodeTable finrec_avx2_nodes;
+extern const NodeTable finrec_avx512_nodes;
 #endif
 }

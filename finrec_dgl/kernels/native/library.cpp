@@ -4,13 +4,11 @@
 // bf16: rows of values in bfloat16, all else float.
 // `level`: 0 plain, 1 AVX2 and FMA, 2 AVX-512; one that the library or the processor lacks is
 // lowered. Nothing here allocates memory or keeps any state.
+#include "export.h"
+#include "int8.h"
 #include "kernels.h"
-
-#if defined(_WIN32)
-#define EXPORT extern "C" __declspec(dllexport)
-#else
-#define EXPORT extern "C" __attribute__((visibility("default")))
-#endif
+#include "ranking.h"
+#include "texts.h"
 
 namespace {
 
@@ -24,28 +22,28 @@ int best_level() {
     return 0;
 }
 
-// what there is for a level: of the kernels by edge, and of those by node
-template <class One>
-const One& pick(int64_t level, const One* const (&by_level)[3]) {
+// The table of what the processor has, at most of `level`.
+template <class Any>
+const Any& table_of(int64_t level, const Any& plain, const Any* avx2, const Any* avx512) {
     const int best = best_level();
-    return *by_level[level < best ? level : best];
+    const int64_t chosen = level < best ? level : best;
+    if (chosen >= 2) return *avx512;
+    if (chosen == 1) return *avx2;
+    return plain;
 }
 
-const Table& table(int64_t level) {
 #ifdef FINREC_X86
-    return pick(level, {&finrec_plain, &finrec_avx2, &finrec_avx512});
+#define TABLES(name) finrec_plain##name, &finrec_avx2##name, &finrec_avx512##name
 #else
-    return pick(level, {&finrec_plain, &finrec_plain, &finrec_plain});
+#define TABLES(name) finrec_plain##name, nullptr, nullptr
 #endif
+
+const Table& table(int64_t level) { return table_of<Table>(level, TABLES()); }
+const RankingTable& ranking_table(int64_t level) {
+    return table_of<RankingTable>(level, TABLES(_ranking));
 }
 
-const NodeTable& node_table(int64_t level) {
-#ifdef FINREC_X86
-    return pick(level, {&finrec_nodes_plain, &finrec_nodes_avx2, &finrec_nodes_avx512});
-#else
-    return pick(level, {&finrec_nodes_plain, &finrec_nodes_plain, &finrec_nodes_plain});
-#endif
-}
+const NodeTable& node_table(int64_t level) { return table_of<NodeTable>(level, TABLES(_nodes)); }
 
 template <class T>
 const NodeKernels<T>& node_kernels(int64_t level);
@@ -73,10 +71,21 @@ auto& kernels<Brief>(int64_t level) {
     return table(level).bf16;
 }
 
+template <class T>
+const Ranking<T>& ranking(int64_t level);
+template <>
+const Ranking<float>& ranking<float>(int64_t level) {
+    return ranking_table(level).f32;
+}
+template <>
+const Ranking<double>& ranking<double>(int64_t level) {
+    return ranking_table(level).f64;
+}
+
 }  // namespace
 
 // raised whenever a signature below changes
-EXPORT int64_t finrec_interface() { return 2; }
+EXPORT int64_t finrec_interface() { return 5; }
 
 EXPORT int64_t finrec_level() { return best_level(); }
 
@@ -112,6 +121,23 @@ EXPORT void finrec_transpose(int64_t n_rows, int64_t n_columns, const int32_t* i
             indices_out[indptr_out[indices[e]]++] = int32_t(i);
     for (int64_t c = n_columns; c > 0; --c) indptr_out[c] = indptr_out[c - 1];
     indptr_out[0] = 0;
+}
+
+// Rows less the edges that stand at gone[0 .. n_gone), distinct and rising.
+EXPORT void finrec_without(int64_t n_rows, int64_t n_gone, const int32_t* indptr,
+                           const int32_t* indices, const int32_t* gone, int32_t* indptr_out,
+                           int32_t* indices_out) {
+    for (int64_t i = 0, before = 0; i <= n_rows; ++i) {
+        while (before < n_gone && gone[before] < indptr[i]) ++before;
+        indptr_out[i] = indptr[i] - int32_t(before);
+    }
+    int64_t from = 0;
+    for (int64_t g = 0; g <= n_gone; ++g) {
+        const int64_t to = g < n_gone ? gone[g] : indptr[n_rows];
+        __builtin_memcpy(indices_out, indices + from, uint64_t(to - from) * 4);
+        indices_out += to - from;
+        from = to + 1;
+    }
 }
 
 // indptr and indices by receivers; lean may be null where no gradient is wanted
@@ -216,6 +242,35 @@ BACKWARD(finrec_attend_grad_bf16, float, Brief)
 SUM(finrec_sum_f32, float, float)
 SUM(finrec_sum_f64, double, double)
 SUM(finrec_sum_bf16, float, Brief)
+
+// The arguments of every kernel of ranking, as `Scores` has them: either `given` is null and
+// `left`, `panels` and `bias` are there, or the other way
+#define SCORES(T)                                                                                 \
+    int64_t level, int64_t threads, int64_t n_rows, int64_t n_columns, const T *given,            \
+        int64_t stride, const int32_t *columns, uint8_t *finite, int64_t width, const T *left,    \
+        const T *panels, const T *bias, const int64_t *held_at, const int32_t *held
+#define GATHERED                                                                                \
+    {n_rows, n_columns, given, stride,  columns, finite,       width,                           \
+     left,   panels,    bias,  held_at, held,    int(threads)}
+
+#define RANKING(kind, T)                                                                          \
+    EXPORT void finrec_above_##kind(SCORES(T), const int64_t* at, int64_t n_targets,              \
+                                    const T* score, int64_t parts, const int32_t* first,          \
+                                    const int32_t* border, int64_t* above) {                      \
+        ranking<T>(level).above(GATHERED, {at, n_targets, score, parts, first, border, above});   \
+    }                                                                                             \
+    EXPORT void finrec_best_##kind(SCORES(T), int64_t k, T* score, int32_t* column,               \
+                                   int64_t* found) {                                              \
+        ranking<T>(level).best(GATHERED, {k, score, column, found});                              \
+    }                                                                                             \
+    EXPORT void finrec_picked_##kind(SCORES(T), const int64_t* at, const int32_t* column,         \
+                                     T* score) {                                                  \
+        ranking<T>(level).picked(GATHERED, {at, column, score});                                  \
+    }
+
+RANKING(f32, float)
+RANKING(f64, double)
+
 GATE(finrec_gate_f32, float)
 GATE(finrec_gate_f64, double)
 GATE_GRAD(finrec_gate_grad_f32, float)
@@ -224,3 +279,66 @@ MIX(finrec_mix_f32, float)
 MIX(finrec_mix_f64, double)
 MIX_GRAD(finrec_mix_grad_f32, float)
 MIX_GRAD(finrec_mix_grad_f64, double)
+
+// whether the functions below may be called: AVX-512 with VNNI
+EXPORT int64_t finrec_int8() {
+#ifdef FINREC_X86
+    return best_level() >= 2 && __builtin_cpu_supports("avx512vnni");
+#else
+    return 0;
+#endif
+}
+
+// what a thread needs of `room`, in bytes
+EXPORT int64_t finrec_int8_room(int64_t inputs) {
+#ifdef FINREC_X86
+    return int8_room(inputs);
+#else
+    (void)inputs;
+    return 0;
+#endif
+}
+
+// q [outputs, inputs] to packed [outputs / 64 rounded up, inputs / 4 rounded up, 64, 4]
+EXPORT void finrec_int8_pack(int64_t outputs, int64_t inputs, const int8_t* q, int8_t* packed) {
+#ifdef FINREC_X86
+    int8_pack(outputs, inputs, q, packed);
+#else
+    (void)outputs, (void)inputs, (void)q, (void)packed;
+#endif
+}
+
+// y [rows, outputs] = x [rows, inputs] times the packed weights, plus bias, which may be null
+EXPORT void finrec_int8_linear(int64_t threads, int64_t outputs, int64_t inputs, int64_t rows,
+                               const int8_t* packed, const float* scale, const float* lean,
+                               const float* bias, const float* x, float* y, uint8_t* room) {
+#ifdef FINREC_X86
+    int8_linear({outputs, inputs, packed, scale, lean, bias}, x, rows, y, room, int(threads));
+#else
+    (void)threads, (void)outputs, (void)inputs, (void)rows, (void)packed, (void)scale, (void)lean;
+    (void)bias, (void)x, (void)y, (void)room;
+#endif
+}
+
+// the two of texts.h; they need what finrec_int8 tells of
+EXPORT void finrec_text_attend(int64_t threads, int64_t texts, int64_t heads, int64_t width,
+                               double scale, const int64_t* starts, const float* q, const float* k,
+                               const float* v, float* out) {
+#ifdef FINREC_X86
+    text_attend(q, k, v, starts, texts, heads, width, float(scale), out, int(threads));
+#else
+    (void)threads, (void)texts, (void)heads, (void)width, (void)scale, (void)starts;
+    (void)q, (void)k, (void)v, (void)out;
+#endif
+}
+
+EXPORT void finrec_text_add_norm(int64_t threads, int64_t rows, int64_t width, double epsilon,
+                                 const float* x, const float* y, const float* gain,
+                                 const float* bias, float* out) {
+#ifdef FINREC_X86
+    text_add_norm(x, y, rows, width, gain, bias, float(epsilon), out, int(threads));
+#else
+    (void)threads, (void)rows, (void)width, (void)epsilon, (void)x, (void)y, (void)gain;
+    (void)bias, (void)out;
+#endif
+}

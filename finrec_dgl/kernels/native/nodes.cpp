@@ -12,11 +12,8 @@
 // Nothing of rows x columns is kept between the passes but what goes in and comes out. Gradients of
 // weights are summed by part of the rows, as many parts at any number of threads, and the parts in
 // their order: the number of threads changes no bit.
+#include "kernels.h"
 #include "lanes.h"
-
-#ifndef FINREC_NODES
-#define FINREC_NODES finrec_nodes_plain
-#endif
 
 namespace {
 
@@ -406,8 +403,10 @@ void mix_relations_grad(const MixShape& s, const MixWeights<T>& w, const Mix<T>&
 
 }  // namespace
 
-extern const NodeTable FINREC_NODES;
-const NodeTable FINREC_NODES = {
+#define JOINED(name) name##_nodes
+#define TABLE(name) JOINED(name)
+extern const NodeTable TABLE(FINREC_VARIANT);
+const NodeTable TABLE(FINREC_VARIANT) = {
     {gate<float>, gate_grad<float>, mix_relations<float>, mix_relations_grad<float>},
     {gate<double>, gate_grad<double>, mix_relations<double>, mix_relations_grad<double>},
 };

@@ -1,0 +1,107 @@
+"""Draws the products that the positives of a batch are compared with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from finrec_dgl.kernels.library import find_library
+
+NEGATIVES = ("all", "uniform", "popularity", "in-batch")
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Products that a batch scores: ``items`` int64 [C], distinct and sorted.
+
+    ``drawn`` bool [C]: those that stand there as negatives, and not only as someone's positive.
+    """
+
+    items: np.ndarray
+    drawn: np.ndarray
+
+
+class NegativeSampler:
+    """Candidates shared by a batch, by one of ``NEGATIVES``.
+
+    ``all`` products; ``uniform``: ``count`` draws, each product as likely as any other;
+    ``popularity``: as likely as it is held; ``in-batch``: the batch's own positives. A product that
+    is drawn twice stands there once.
+
+    ``user``, ``item`` int [E]: what may be learned from, ordered by user. ``reject_held``: no
+    user has a negative among the products that they hold by it.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        count: int,
+        user: np.ndarray,
+        item: np.ndarray,
+        n_users: int,
+        n_items: int,
+        *,
+        reject_held: bool = True,
+    ) -> None:
+        self.kind, self.count, self.n_items = kind, count, n_items
+        self.item = np.ascontiguousarray(item, np.int32)
+        self.reject_held = reject_held
+        self.indptr = np.append(0, np.cumsum(np.bincount(user, minlength=n_users)))
+        popularity = np.bincount(item, minlength=n_items).astype(np.float64)
+        self.share = popularity / max(popularity.sum(), 1)
+
+    def draw(self, positives: np.ndarray, rng: np.random.Generator) -> Candidates:
+        """The candidates of a batch with the given positives, int [B]."""
+        if self.kind == "all":
+            return Candidates(np.arange(self.n_items), np.ones(self.n_items, bool))
+        if self.kind == "in-batch":
+            items = np.unique(positives).astype(np.int64)
+            return Candidates(items, np.ones(len(items), bool))
+        drawn: np.ndarray
+        if self.kind == "uniform":
+            drawn = rng.integers(0, self.n_items, self.count)
+        else:
+            drawn = self.item[rng.integers(0, len(self.item), self.count)]
+        present = np.zeros(self.n_items, np.uint8)
+        present[positives] = 1
+        present[drawn] = 2
+        items = np.flatnonzero(present)
+        return Candidates(items, present[items] == 2)
+
+    def allowed(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """bool [B, C]: which of ``items`` int64 [C] may be negatives of ``users`` int [B]."""
+        free = np.ones((len(users), len(items)), dtype=bool)
+        if not self.reject_held:
+            return free
+        column = np.full(self.n_items, -1, np.int32)
+        column[items] = np.arange(len(items), dtype=np.int32)
+        if find_library().handle is not None:
+            rows = np.ascontiguousarray(users, np.int32)
+            arrays = (rows, self.indptr, self.item, column, free)
+            find_library().call("finrec_mask_held", *free.shape, *arrays)
+            return free
+        start, counts = self.indptr[users], np.diff(self.indptr)[users]
+        first = np.cumsum(counts) - counts
+        at = np.arange(counts.sum()) + np.repeat(start - first, counts)
+        held_column = column[self.item[at]]
+        held_row = np.repeat(np.arange(len(users)), counts)
+        inside = held_column >= 0
+        free[held_row[inside], held_column[inside]] = False
+        return free
+
+    def log_expected(self, positives: int, items: np.ndarray) -> np.ndarray | None:
+        """float32 [C]: log of how often each of ``items`` is expected in a batch of ``positives``.
+
+        None where all products are candidates. Positives are taken to come by popularity.
+        """
+        if self.kind == "all":
+            return None
+        share = self.share[items]
+        expected = positives * share
+        if self.kind == "uniform":
+            expected = expected + self.count / self.n_items
+        elif self.kind == "popularity":
+            expected = expected + self.count * share
+        # a candidate stands once however often it was drawn
+        return np.log(np.minimum(1.0, np.maximum(expected, 1e-12))).astype(np.float32)
