@@ -186,16 +186,25 @@ _KEPT: WeakKeyDictionary[Any, dict[Any, Edges]] = WeakKeyDictionary()
 def relation_edges(graph: Any, relation: Any = None) -> Edges:
     """The edges of ``relation`` in a layer, or in a DGL graph or block.
 
-    The latter must not be changed afterwards. ``relation`` None: of a graph that has but one.
+    The latter must not be changed afterwards. ``relation`` None: of a graph that has but one. A
+    graph that was given compressed by receiver (DGL's ``csc``) is taken as it is, not sorted.
     """
     if isinstance(graph, Layer):
         return graph.edges[relation]
     kept = _KEPT.setdefault(graph, {})
     if relation not in kept:
-        one = graph if relation is None else graph[relation]
-        source, target = one.edges(order="eid")
-        kept[relation] = Edges(one.num_src_nodes(), one.num_dst_nodes(), source.int(), target.int())
+        kept[relation] = _edges_of(graph if relation is None else graph[relation])
     return kept[relation]
+
+
+def _edges_of(one: Any) -> Edges:
+    sizes = one.num_src_nodes(), one.num_dst_nodes()
+    if one.formats()["created"] == ["csc"]:
+        indptr, indices, ids = one.adj_tensors("csc")
+        if torch.equal(ids, torch.arange(len(ids), dtype=ids.dtype)):
+            return Edges.compressed(*sizes, Compressed(indptr.int(), indices.int()))
+    source, target = one.edges(order="eid")
+    return Edges(*sizes, source.int(), target.int())
 
 
 def _check_range(what: str, index: Tensor, size: int) -> None:

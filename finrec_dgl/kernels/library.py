@@ -19,7 +19,7 @@ LEVELS = ("plain", "AVX2", "AVX-512")
 MOST_HEADS = 128
 MOST_COLUMNS = 4096
 _INTERFACE = 5
-_KINDS = {torch.float32: "f32", torch.float64: "f64", torch.bfloat16: "bf16"}
+_KINDS = {"float32": "f32", "float64": "f64", "bfloat16": "bf16"}
 _MEND = "install again where a C++ compiler is found, or set kernels to auto, torch or dgl"
 
 
@@ -49,10 +49,7 @@ class Library:
 
     def compute(self, name: str, like: Tensor | np.ndarray, *arguments: Argument) -> None:
         """Call the function for the type of ``like``, with as many threads as PyTorch has."""
-        if isinstance(like, Tensor):
-            kind = _KINDS[like.dtype]
-        else:
-            kind = "f32" if like.dtype == np.float32 else "f64"
+        kind = _KINDS[str(like.dtype).rpartition(".")[2]]
         self.call(f"{name}_{kind}", self.level, torch.get_num_threads(), *arguments)
 
 

@@ -49,6 +49,7 @@ def test_messages_have_every_figure(tmp_path):
     one, both, layer = found["compared"].values()
     assert set(one) == set(both) >= {"native", "torch", "dgl"}
     assert {"native", "stock"} <= set(layer)
+    assert max(found["difference of layer"].values()) < 1e-5
 
 
 def test_scale_has_every_figure(tmp_path, monkeypatch):

@@ -13,6 +13,7 @@ from kernel_relations import needs_native, random_edges, relations
 
 from finrec_dgl.base.errors import UsageError
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS, build_graph
+from finrec_dgl.graph.backend import dgl
 from finrec_dgl.kernels import Edges, relation_edges
 from finrec_dgl.kernels import edges as module
 from finrec_dgl.kernels.library import Library
@@ -116,3 +117,22 @@ def test_edges_that_native_code_would_trip_over_are_refused(source, target):
         Edges(4, 3, torch.tensor(source).int(), torch.tensor(target).int())
     with pytest.raises(UsageError, match="int32"):
         Edges(4, 3, torch.tensor([0]), torch.tensor([0]))
+
+
+@settings(max_examples=20, deadline=None)
+@given(edges=relations, numbered=st.booleans())
+def test_a_graph_given_compressed_is_not_sorted_anew(edges, numbered):
+    """Catches edges sorted again, or numbered otherwise than the graph numbers them."""
+    rows, made = anew(edges).by_receiver, torch.Generator().manual_seed(0)
+    ids = torch.randperm(len(edges), generator=made) if numbered else []
+    # a graph has one kind of node where it is made of rows alone: as many as there are of either
+    n = max(edges.n_src, edges.n_dst)
+    at = torch.cat([rows.indptr, rows.indptr[-1].expand(n - edges.n_dst)]).long()
+    graph = dgl.graph(("csc", (at, rows.indices.long(), ids)), num_nodes=n)
+    found = relation_edges(graph)
+    source, target = graph.edges(order="eid")
+    assert torch.equal(found.source, source.int())
+    assert torch.equal(found.target, target.int())
+    if not numbered:
+        assert torch.equal(found.by_receiver.indices, rows.indices)
+        assert "by_receiver" in vars(found)
