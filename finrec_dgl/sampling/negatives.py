@@ -46,9 +46,9 @@ class NegativeSampler:
         reject_held: bool = True,
     ) -> None:
         self.kind, self.count, self.n_items = kind, count, n_items
-        self.item = item
+        self.item = np.ascontiguousarray(item, dtype=np.int64)
         self.reject_held = reject_held
-        self.indptr = np.searchsorted(user, np.arange(n_users + 1))
+        self.indptr = np.searchsorted(user, np.arange(n_users + 1)).astype(np.int64)
         popularity = np.bincount(item, minlength=n_items).astype(np.float64)
         self.share = popularity / max(popularity.sum(), 1)
 
@@ -77,7 +77,8 @@ class NegativeSampler:
         column = np.full(self.n_items, -1, np.int32)
         column[items] = np.arange(len(items), dtype=np.int32)
         if find_library().handle is not None:
-            arrays = (users, self.indptr, self.item, column, free)
+            rows = np.ascontiguousarray(users, dtype=np.int64)
+            arrays = (rows, self.indptr, self.item, column, free)
             find_library().call("finrec_mask_held", *free.shape, *map(torch.from_numpy, arrays))
             return free
         start, counts = self.indptr[users], np.diff(self.indptr)[users]
