@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from finrec_dgl.kernels.library import find_library
 
-GROUP = 128
+GROUP = 64
 _PANEL = 64
 
 

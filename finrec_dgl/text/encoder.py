@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -57,8 +57,8 @@ class EncoderSpec:
     max_length: tokens kept of each text, special tokens and prefix included.
     precision: of the forward pass, ``float32``, ``bfloat16``, ``int8`` (weights and inputs of
         linear layers in 8 bits, all else float32, on the CPU), or ``auto``: what this
-        processor is measured to be fastest in, int8 for ``minilm`` only, whose vectors were
-        compared. Pooling is float32 always.
+        processor is fastest in, int8 for ``minilm`` only, whose vectors were compared.
+        Pooling is float32 always.
     prefix: put before every text, such as an instruction (``"query: "``).
     normalize: divide each vector by its L2 norm.
     trust_remote_code: run Python code that comes with the model; only for code you have read.
@@ -251,27 +251,28 @@ def device() -> torch.device:
 
 @functools.lru_cache(maxsize=2)
 def fastest_precision(int8: bool = False) -> str:
-    """Whichever of float32, bfloat16 and (where ``int8`` is set) int8 multiplies fastest here.
+    """int8 where ``int8`` allows it and the processor has instructions for it, else what is faster.
 
-    Measured once a process, in some 50 ms; one that rounds more must be faster by a margin, so that
-    every run decides alike. A processor without bfloat16 instructions emulates it (measured on one
-    with AVX2 only: an eighth of float32's speed), one with them should gain clearly.
+    Which of float32 and bfloat16 multiplies faster is measured once a process, in some 50 ms;
+    bfloat16 must be faster by a margin, so that every run decides alike. A processor without its
+    instructions emulates it (measured on one with AVX2 only: an eighth of float32's speed), one
+    with them should gain clearly.
     """
     import torch
 
-    from finrec_dgl.kernels.int8 import Int8Linear, has_int8
+    from finrec_dgl.kernels.int8 import has_int8
 
     if torch.cuda.is_available():
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
+    if int8 and has_int8():
+        return "int8"
     with torch.random.fork_rng(devices=[]):
         linear = torch.nn.Linear(384, 384)
     x = torch.ones(256, 384)
-    products: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]] = {
+    products = {
         "float32": (linear, x),
         "bfloat16": (copy.deepcopy(linear).bfloat16(), x.bfloat16()),
     }
-    if int8 and has_int8():
-        products["int8"] = (Int8Linear(linear), x)
     seconds = dict.fromkeys(products, float("inf"))
     with torch.inference_mode():
         # In turns, and the best of each, so that a neighbour's load does not decide.
@@ -280,11 +281,7 @@ def fastest_precision(int8: bool = False) -> str:
                 start = time.perf_counter()
                 product(inputs)
                 seconds[name] = min(seconds[name], time.perf_counter() - start)
-    fastest = "float32"
-    for name in products:
-        if seconds[fastest] > _MARGIN * seconds[name]:
-            fastest = name
-    return fastest
+    return "bfloat16" if seconds["float32"] > _MARGIN * seconds["bfloat16"] else "float32"
 
 
 @dataclass(frozen=True)

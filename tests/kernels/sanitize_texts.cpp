@@ -21,7 +21,7 @@ static std::unique_ptr<float[]> fill(int64_t n) {
 
 static void linear() {
     const int64_t rows = draw(0, 110), inputs = draw(1, 300), outputs = draw(1, 200);
-    const int64_t panels = (outputs + 63) / 64, groups = (inputs + 127) / 128;
+    const int64_t panels = (outputs + 63) / 64, groups = (inputs + 63) / 64;
     const int threads = int(draw(1, 3));
     std::unique_ptr<int8_t[]> q(new int8_t[outputs * inputs]);
     for (int64_t k = 0; k < outputs * inputs; ++k) q[k] = int8_t(draw(-127, 127));

@@ -15,7 +15,7 @@
 
 namespace {
 
-constexpr int64_t GROUP = 128;   // inputs that share a scale
+constexpr int64_t GROUP = 64;   // inputs that share a scale
 constexpr int64_t PANEL = 64;    // outputs that are computed at once: four vectors
 constexpr int64_t TILE = 6;      // rows that are: 24 sums stay in registers
 constexpr int64_t BLOCK = 8 * TILE;
