@@ -261,7 +261,10 @@ def cold(
 def speed(
     only: Annotated[
         str | None,
-        typer.Option(metavar="A,B,C", help="messages, sampling, startup; by default all of them."),
+        typer.Option(
+            metavar="A,B,C",
+            help="messages, sampling, startup, convergence; by default all of them.",
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A JSON file of all figures.")] = None,
     threads: Annotated[int, typer.Option(help="Of PyTorch and of native code.")] = 2,

@@ -198,7 +198,7 @@ def test_without_the_graph_it_does_not_matter_who_else_holds_what():
 
 OTHERWISE = {
     "stream_one": {"peer_half_lives": (3.0, 5.0), "short_half_life": 1.0, "peers": 2},
-    "stream_two": {"ease": (3.0, 5.0), "holding_half_lives": (3.0, 5.0), "rank": 1},
+    "stream_two": {"ease": (3.0, 5.0), "holding_half_lives": (3.0, 5.0), "ranks": (1,)},
 }
 
 

@@ -22,7 +22,7 @@ from finrec_dgl.training.learner import Learner, fit
 from finrec_dgl.training.scoring import DerivedScorer
 
 DERIVED = DerivedConfig(
-    ease=(50.0,), holding_half_lives=(30.0, 0.0), rank=4, trend_half_lives=(60.0,)
+    ease=(50.0,), holding_half_lives=(30.0, 0.0), ranks=(4,), trend_half_lives=(60.0,)
 )
 CONFIG = TrainConfig(
     model=HybridConfig(relations="derived", pseudo_classes=4, derived=DERIVED),
