@@ -13,7 +13,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 
 # an import may point only to the same folder or an earlier one
 ORDER = (
-    *("base", "tables", "text", "graph", "kernels", "sampling", "dataset", "evaluation"),
+    *("base", "tables", "graph", "kernels", "sampling", "text", "dataset", "evaluation"),
     *("baselines", "nn", "training", "recommending", "benchmarking", "cli"),
 )
 HEAVY = {"torch", "dgl", "transformers", "pandas", "sklearn", "tokenizers", "sentence_transformers"}

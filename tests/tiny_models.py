@@ -30,8 +30,8 @@ def save_tokenizer(folder: Path, *, side: str = "right", model_max_length: int =
     ).save_pretrained(folder)
 
 
-def save_bert(folder: Path, *, seed: int = 0) -> Path:
-    """A BERT of 16 dimensions and two layers."""
+def save_bert(folder: Path, *, seed: int = 0, width: int = 16, heads: int = 2) -> Path:
+    """A BERT of ``width`` dimensions and two layers."""
     import torch
     from transformers import BertConfig, BertModel
 
@@ -40,10 +40,10 @@ def save_bert(folder: Path, *, seed: int = 0) -> Path:
     torch.manual_seed(seed)
     config = BertConfig(
         vocab_size=4 + len(WORDS),
-        hidden_size=16,
+        hidden_size=width,
         num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=32,
+        num_attention_heads=heads,
+        intermediate_size=2 * width,
         max_position_embeddings=64,
     )
     with hub.quiet():

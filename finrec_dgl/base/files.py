@@ -164,11 +164,26 @@ def save_arrays(
 
 def load_arrays(path: Path, *, what: str = "file") -> dict[str, np.ndarray]:
     """Read a safetensors file into named arrays. Raises DataError where it cannot be read."""
-    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
+    return _readable(path, what, load_file)
+
+
+def map_arrays(path: Path, *, what: str = "file") -> dict[str, np.ndarray]:
+    """The same without reading: parts of the file come into memory as they are looked at.
+
+    What is written into the arrays stays in memory and does not reach the file.
+    """
+    return _readable(path, what, _mapped)
+
+
+def _readable(
+    path: Path, what: str, load: Callable[[Path], dict[str, np.ndarray]]
+) -> dict[str, np.ndarray]:
+    from safetensors import SafetensorError
+
     try:
-        return load_file(path)
+        return load(path)
     except FileNotFoundError as error:
         raise DataError(f"the {what} does not exist", where=str(path)) from error
     except (SafetensorError, OSError, ValueError) as error:
@@ -177,6 +192,31 @@ def load_arrays(path: Path, *, what: str = "file") -> dict[str, np.ndarray]:
             where=str(path),
             mend="make it again; it was changed or cut short since it was written",
         ) from error
+
+
+_DTYPES = {
+    **{"BOOL": "?", "U8": "u1", "I8": "i1", "I16": "<i2", "I32": "<i4", "I64": "<i8"},
+    **{"F16": "<f2", "F32": "<f4", "F64": "<f8"},
+}
+
+
+def _mapped(path: Path) -> dict[str, np.ndarray]:
+    from safetensors import safe_open
+
+    with safe_open(path, framework="numpy") as file:
+        names = list(file.keys())  # opened, so its header is sound
+    content = np.memmap(path, np.uint8, "c")
+    start = 8 + int.from_bytes(content[:8].tobytes(), "little")
+    header = json.loads(content[8:start].tobytes())
+    arrays = {}
+    for name in names:
+        first, last = header[name]["data_offsets"]
+        kind = header[name]["dtype"]
+        if kind not in _DTYPES:
+            raise ValueError(f"the array {name} is of type {kind}")
+        values = np.asarray(content[start + first : start + last]).view(_DTYPES[kind])
+        arrays[name] = np.require(values.reshape(header[name]["shape"]), requirements="A")
+    return arrays
 
 
 def sha256(path: Path) -> str:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from finrec_dgl.dataset import Snapshot
+    from finrec_dgl.evaluation import Vectors
 
 
 class Recommender(ABC):
@@ -41,17 +42,31 @@ class Recommender(ABC):
         Raises UsageError before ``fit``, and for anything but known users.
         """
         users = np.asarray(users)
-        if self._n_users is None:
-            raise UsageError(f"the recommender {self.name} is not fitted", mend="call fit first")
+        known = self._fitted()
         if users.ndim != 1 or (users.size and users.dtype.kind not in "iu"):
             raise UsageError(
                 f"users are {users.dtype} {users.shape}", expected="a list of whole numbers"
             )
-        if users.size and (users.min() < 0 or users.max() >= self._n_users):
-            raise UsageError(
-                "a user is out of range", expected=f"user nodes from 0 to {self._n_users - 1}"
-            )
+        if users.size and (users.min() < 0 or users.max() >= known):
+            raise UsageError("a user is out of range", expected=f"user nodes from 0 to {known - 1}")
         return self._score(users.astype(np.int64)).astype(np.float32, copy=False)
+
+    def vectors(self) -> Vectors | None:
+        """The vectors whose inner products are the scores; None where they are no such products.
+
+        Raises UsageError before ``fit``.
+        """
+        self._fitted()
+        return self._vectors()
+
+    def _fitted(self) -> int:
+        """How many users are known."""
+        if self._n_users is None:
+            raise UsageError(f"the recommender {self.name} is not fitted", mend="call fit first")
+        return self._n_users
+
+    def _vectors(self) -> Vectors | None:
+        return None
 
     @abstractmethod
     def _fit(self, snapshot: Snapshot) -> None: ...

@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from finrec_dgl.base.config import refuse
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.baselines.base import Recommender
+from finrec_dgl.evaluation import Vectors
 
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Snapshot
@@ -42,6 +43,9 @@ class _Factors(Recommender):
 
     def _score(self, users: np.ndarray) -> np.ndarray:
         return np.asarray(self._users[users] @ self._items.T)
+
+    def _vectors(self) -> Vectors:
+        return Vectors(self._users, self._items)
 
     @abstractmethod
     def _model(self) -> Any:

@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from finrec_dgl.base.config import refuse
 from finrec_dgl.baselines.base import Recommender
+from finrec_dgl.evaluation import Vectors
 
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Snapshot
@@ -102,6 +103,9 @@ class LightGCN(Recommender):
 
     def _score(self, users: np.ndarray) -> np.ndarray:
         return np.asarray(self._users[users] @ self._items.T)
+
+    def _vectors(self) -> Vectors:
+        return Vectors(self._users, self._items)
 
 
 def propagate(adjacency: Tensor, first: Tensor, layers: int) -> Tensor:

@@ -25,6 +25,9 @@ def evaluate(
     k: Annotated[
         list[str] | None, typer.Option("--k", help="Cutoff; repeat it or list them: 10,20.")
     ] = None,
+    users: Annotated[
+        int | None, typer.Option(help="At most so many customers, drawn alike for every model.")
+    ] = None,
     dataset: Annotated[
         Path | None, typer.Option(help="The data set, where it has moved since the training.")
     ] = None,
@@ -40,7 +43,12 @@ def evaluate(
 
         loaded = load_run(run, dataset)
         groups = evaluate_groups(
-            loaded.scorer(split), loaded.dataset, split, k=cutoffs, progress=output.progress
+            loaded.scorer(split),
+            loaded.dataset,
+            split,
+            k=cutoffs,
+            at_most=users,
+            progress=output.progress,
         )
         document = groups["all"].to_mapping()
         if loaded.dataset.cold_side is not None:

@@ -50,7 +50,8 @@ def preprocess(
     pooling: Annotated[str, typer.Option(metavar="auto|mean|cls|last", help="Of tokens.")] = "auto",
     max_length: Annotated[int, typer.Option(help="Tokens of a text that are read.")] = 128,
     precision: Annotated[
-        str, typer.Option(metavar="auto|float32|bfloat16", help="Of the encoder's arithmetic.")
+        str,
+        typer.Option(metavar="auto|float32|bfloat16|int8", help="Of the encoder's arithmetic."),
     ] = "auto",
     prefix: Annotated[str, typer.Option(help="An instruction to put before each text.")] = "",
     item_text: Columns = None,

@@ -15,30 +15,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finrec_dgl.base.errors import DataError
-from finrec_dgl.dataset.columns import add_counts, filled
-from finrec_dgl.dataset.ids import distinct, node_of, sort_ids
+from finrec_dgl.dataset.coding import Coded, marked
+from finrec_dgl.dataset.columns import add_counts, filled, values
+from finrec_dgl.dataset.ids import distinct, id_order, node_of
 from finrec_dgl.dataset.snapshot import pair_keys
 from finrec_dgl.dataset.splits import TRAIN, SplitOptions
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Cold:
-    """The ids of ``side`` (item or user) that are held out, for ``test`` and for ``valid``."""
+    """Who of ``side`` (item or user) is held out, for ``test`` and for ``valid``: bool [ids]."""
 
     side: str
-    test: pa.Array
-    valid: pa.Array
+    test: np.ndarray
+    valid: np.ndarray
 
-    def among(self, events: pa.Table, split: str) -> pa.ChunkedArray:
+    def among(self, events: pa.Table, split: str) -> np.ndarray:
         """bool [events]: those of nodes without a past as ``split`` (valid or test) begins.
 
         Those of the test have none as validation begins either.
         """
-        ids = self.test if split == "test" else pa.concat_arrays([self.test, self.valid])
-        return pc.is_in(events[f"{self.side}_id"], value_set=ids)
+        out = self.test if split == "test" else self.test | self.valid
+        found: np.ndarray = out[values(events, self.side, np.int32)]
+        return found
 
 
-def draw_cold(events: pa.Table, options: SplitOptions) -> Cold | None:
+def draw_cold(coded: Coded, events: pa.Table, options: SplitOptions) -> Cold | None:
     """Draw a share of the nodes, rounded, once for the test and once for validation.
 
     ``events``: all before the cut, with their stage. The test's are drawn among the nodes that have
@@ -50,11 +52,10 @@ def draw_cold(events: pa.Table, options: SplitOptions) -> Cold | None:
     if side is None:
         return None
     rng = np.random.default_rng(options.seed)
-    test = _draw(events, side, share, rng)
-    train = events.filter(pc.equal(events["stage"], int(TRAIN)))
-    none = test.slice(0, 0)
-    left = train.filter(pc.invert(Cold(side, test, none).among(train, "test")))
-    return Cold(side, test, _draw(left, side, share, rng))
+    ids, code = coded.ids(side), values(events, side, np.int32)
+    test = _draw(ids, marked(code, len(ids)), side, share, rng)
+    train = marked(code[values(events, "stage", np.int8) == TRAIN], len(ids))
+    return Cold(side, test, _draw(ids, train & ~test, side, share, rng))
 
 
 def without_cold(
@@ -70,7 +71,7 @@ def without_cold(
     if cold is None:
         return events, none
     gone = cold.among(events, "test")
-    removed, left = events.filter(gone), events.filter(pc.invert(gone))
+    removed, left = events.filter(pa.array(gone)), events.filter(pa.array(~gone))
     add_counts(dropped, {f"interactions: of held-out {cold.side}s": len(removed)})
     if cold.side == "user" or "text" not in events.column_names:
         return left, none
@@ -83,22 +84,26 @@ def without_cold(
 
 def _same_posts(events: pa.Table, others: pa.Table) -> np.ndarray:
     """bool [events]: those with the user and the text of one of ``others``."""
-    users, texts = distinct(others["user_id"]), distinct(filled(others["text"])).drop_null()
+    texts = distinct(filled(others["text"])).drop_null()
+    codes = [node_of(one["text"], texts) for one in (events, others)]
     keys, known = (
-        pair_keys(node_of(one["user_id"], users), node_of(one["text"], texts), len(texts))
-        for one in (events, others)
+        pair_keys(values(one, "user", np.int32), code, len(texts))
+        for one, code in zip((events, others), codes, strict=True)
     )
-    told = (node_of(events["user_id"], users) >= 0) & (node_of(events["text"], texts) >= 0)
-    return told & np.isin(keys, known[node_of(others["text"], texts) >= 0])
+    return (codes[0] >= 0) & np.isin(keys, known[codes[1] >= 0])
 
 
-def _draw(events: pa.Table, side: str, share: float, rng: np.random.Generator) -> pa.Array:
-    ids = sort_ids(distinct(events[f"{side}_id"]))
-    count = round(share * len(ids))
-    if not 0 < count < len(ids):
+def _draw(
+    ids: pa.Array, present: np.ndarray, side: str, share: float, rng: np.random.Generator
+) -> np.ndarray:
+    """bool [ids]: a share of those ``present``."""
+    numbers = np.flatnonzero(present)
+    count = round(share * len(numbers))
+    if not 0 < count < len(numbers):
         raise DataError(
-            f"{len(ids)} {side}s with interactions are too few to hold out a share of {share}",
+            f"{len(numbers)} {side}s with interactions are too few to hold out a share of {share}",
             expected="enough for some that are held out and some that are not",
             mend="choose another cold_share, or another split",
         )
-    return ids.take(pa.array(np.sort(rng.permutation(len(ids))[:count])))
+    numbers = numbers[id_order(ids.take(pa.array(numbers)))]
+    return marked(numbers[rng.permutation(len(numbers))[:count]], len(ids))

@@ -16,10 +16,18 @@ def column(table: pa.Table, name: str, dtype: Any) -> np.ndarray | None:
     """The column as an array of ``dtype``; None where the table has no such column."""
     if name not in table.column_names:
         return None
-    return np.asarray(table[name].combine_chunks().to_numpy(zero_copy_only=False), dtype=dtype)
+    return values(table, name, dtype)
 
 
-def filled(values: pa.ChunkedArray) -> pa.ChunkedArray:
+def values(table: pa.Table, name: str, dtype: Any) -> np.ndarray:
+    """A column that the table has, as an array of ``dtype``; not copied where it is one already."""
+    chunks = table[name].chunks
+    # Arrow copies a single chunk too
+    whole = chunks[0] if len(chunks) == 1 else table[name].combine_chunks()
+    return np.asarray(whole.to_numpy(zero_copy_only=False), dtype=dtype)
+
+
+def filled(values: pa.ChunkedArray | pa.Array) -> Any:
     """Strings without anything to read in them become null."""
     return pc.if_else(pc.match_substring_regex(values, r"\S"), values, None)
 

@@ -73,7 +73,8 @@ def _held_out(dataset: Dataset) -> dict[str, Any]:
 def _quantiles(degrees: np.ndarray) -> dict[str, float]:
     if not len(degrees):
         return {}
-    found = {name: float(np.quantile(degrees, share)) for name, share in _QUANTILES.items()}
+    values = np.quantile(degrees, list(_QUANTILES.values())).tolist()
+    found = dict(zip(_QUANTILES, values, strict=True))
     return {**found, "mean": float(degrees.mean()), "without edges": int((degrees == 0).sum())}
 
 
@@ -106,12 +107,18 @@ def _text(dataset: Dataset, fit: Snapshot) -> dict[str, Any]:
 
 def _targets(dataset: Dataset, split: str, base: Snapshot) -> dict[str, int]:
     targets = dataset.targets(split)
-    users, items = np.unique(targets.user), np.unique(targets.item)
+    asked, held = (
+        (
+            np.bincount(pairs.user, minlength=base.n_users) > 0,
+            np.bincount(pairs.item, minlength=base.n_items) > 0,
+        )
+        for pairs in (targets, base.pairs)
+    )
     return {
-        "users": len(users),
+        "users": int(asked[0].sum()),
         "targets": len(targets),
         "candidates": int(dataset.candidates(split).sum()),
-        "cold users": int((~np.isin(users, base.pairs.user)).sum()),
-        "cold items": int((~np.isin(items, base.pairs.item)).sum()),
-        "targets of cold items": int((~np.isin(targets.item, base.pairs.item)).sum()),
+        "cold users": int((asked[0] & ~held[0]).sum()),
+        "cold items": int((asked[1] & ~held[1]).sum()),
+        "targets of cold items": int((~held[1][targets.item]).sum()),
     }

@@ -23,12 +23,18 @@ SPLITS = "splits.safetensors"
 GRAPH = "graph.bin"
 
 FILES = (USER_IDS, ITEM_IDS, ITEMS, INTERACTIONS, TIES, PROFILES, VECTORS, SPLITS, GRAPH)
+_IDS_AT_ONCE = 65_536
 _HASHED = (INTERACTIONS, TIES, PROFILES, VECTORS, SPLITS)
 
 
 def ids_digest(ids: pa.Array) -> str:
-    """SHA-256 of the ids in their order, however they are stored."""
-    return _digest(ids.to_pylist())
+    """SHA-256 of the ids in their order, as one JSON array, however they are stored."""
+    digest = hashlib.sha256(b"[")
+    for start in range(0, len(ids), _IDS_AT_ONCE):
+        text = _json(ids.slice(start, _IDS_AT_ONCE).to_pylist())[1:-1]
+        digest.update(("," if start else "").encode() + text.encode())
+    digest.update(b"]")
+    return digest.hexdigest()
 
 
 def dataset_hash(manifest: Mapping[str, Any]) -> str:
@@ -42,5 +48,8 @@ def dataset_hash(manifest: Mapping[str, Any]) -> str:
 
 
 def _digest(value: Any) -> str:
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
+    return hashlib.sha256(_json(value).encode()).hexdigest()
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, separators=(",", ":"))

@@ -2,56 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finrec_dgl.dataset.coding import Coded, early_rows, marked
 from finrec_dgl.dataset.cold import Cold
-from finrec_dgl.dataset.ids import distinct, hash_ids, node_of, sort_ids
+from finrec_dgl.dataset.columns import values
+from finrec_dgl.dataset.ids import hash_ids, id_order
 from finrec_dgl.dataset.splits import TRAIN, Assignment
-from finrec_dgl.tables.contract import GivenSplit, Tables
 
 
-def before(table: pa.Table, time: int | None) -> pa.Table:
-    """The rows dated before ``time``, and those without a date; None: all rows."""
-    if time is None or "timestamp" not in table.column_names:
-        return table
-    return table.filter(pc.fill_null(pc.less(table["timestamp"], time), True))
+def known_users(coded: Coded, seen: np.ndarray, time: int | None) -> np.ndarray:
+    """bool [ids]: users ``seen`` in interactions, in profiles or in ties before ``time``."""
+    known = marked(seen, len(coded.users))
+    if coded.tables.users is not None:
+        known[coded.user_rows[early_rows(coded.tables.users, time)]] = True
+    if coded.tables.ties is not None:
+        early = early_rows(coded.tables.ties, time)
+        for end in coded.tie_ends:
+            known[end[early]] = True
+    return known
 
 
-def known_users(tables: Tables, seen: pa.ChunkedArray, time: int | None) -> pa.Array:
-    """Distinct ids: those ``seen`` in interactions, in profiles or in ties before ``time``."""
-    columns = [seen]
-    if tables.users is not None:
-        columns.append(before(tables.users, time)["user_id"])
-    if tables.ties is not None:
-        ties = before(tables.ties, time)
-        columns += [ties["source_id"], ties["target_id"]]
-    return distinct(*columns)
+def known_items(coded: Coded, seen: np.ndarray, time: int | None) -> np.ndarray:
+    """bool [ids]: items ``seen`` in interactions, in profiles before ``time``, or candidates."""
+    known = marked(seen, len(coded.items))
+    if coded.tables.items is not None:
+        known[coded.item_rows[early_rows(coded.tables.items, time)]] = True
+    if coded.candidates is not None:
+        known[coded.candidates] = True
+    return known
 
 
-def known_items(
-    tables: Tables, seen: pa.ChunkedArray, time: int | None, candidates: Sequence[str] | None
-) -> pa.Array:
-    """Distinct ids: those ``seen`` in interactions, in profiles before ``time``, or candidates."""
-    columns: list[pa.Array | pa.ChunkedArray] = [seen]
-    if tables.items is not None:
-        columns.append(before(tables.items, time)["item_id"])
-    if candidates is not None:
-        columns.append(pa.array(candidates, pa.string()))
-    return distinct(*columns)
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Nodes:
-    """Ids in node order, the pseudonyms of hashed users, and who was known as validation began."""
+    """Ids in node order, the pseudonyms of hashed users, and who was known as validation began.
+
+    ``user_node``, ``item_node`` int32 [ids]: the node of each number of ``Coded``, -1 none.
+    """
 
     users: pa.Array
     items: pa.Array
     hashed: pa.Array | None
+    user_node: np.ndarray
+    item_node: np.ndarray
     known_users: np.ndarray  # bool [U]
     known_items: np.ndarray  # bool [I]
     candidates: np.ndarray  # bool [I]
@@ -62,16 +59,15 @@ class Nodes:
             return pa.array(np.arange(len(self.users))).cast(pa.string())
         return self.users if self.hashed is None else self.hashed
 
-    def of(self, side: str) -> pa.Array:
-        """The ids of ``side`` (item or user) in node order."""
-        return self.items if side == "item" else self.users
+    def mask(self, side: str, ids: np.ndarray) -> np.ndarray:
+        """bool [nodes of ``side``]: those that ``ids`` (bool [ids]) says."""
+        return _among(self.user_node if side == "user" else self.item_node, ids)
 
 
 def find_nodes(
-    tables: Tables,
+    coded: Coded,
     fit: pa.Table,
     assignment: Assignment,
-    given: GivenSplit | None,
     cold: Cold | None,
     *,
     core: bool,
@@ -84,47 +80,72 @@ def find_nodes(
     validation are known by then, those of the test are not. ``key``: the secret of hashed ids, None
     where not hashed.
     """
-    candidates = None if given is None else given.candidates
+    user, item = values(fit, "user", np.int32), values(fit, "item", np.int32)
     if core:
-        users, items = distinct(fit["user_id"]), distinct(fit["item_id"])
+        users, items = marked(user, len(coded.users)), marked(item, len(coded.items))
     else:
-        users = known_users(tables, fit["user_id"], assignment.cut)
-        items = known_items(tables, fit["item_id"], assignment.cut, candidates)
-    items = sort_ids(items)
+        users = known_users(coded, user, assignment.cut)
+        items = known_items(coded, item, assignment.cut)
+    item_ids, item_node = _in_order(coded.items, items)
     hashed = None
     if key is None:
-        users = sort_ids(users)
+        user_ids, user_node = _in_order(coded.users, users)
     else:
         # in the order of the pseudonyms, for that of the ids would tell of them
-        hashed = hash_ids(users, key)
+        numbers = np.flatnonzero(users)
+        user_ids = coded.users.take(pa.array(numbers))
+        hashed = hash_ids(user_ids, key)
         order = pc.sort_indices(hashed)
-        users, hashed = users.take(order), hashed.take(order)
+        user_ids, hashed = user_ids.take(order), hashed.take(order)
+        user_node = _places(numbers[order.to_numpy()], len(users))
 
     # Validation asks for what the test asks for: for the nodes of the core that have an edge to
     # learn from, for users who have one where a split is given, else for all known by then.
-    train = fit.filter(pc.equal(fit["stage"], int(TRAIN)))
+    train = values(fit, "stage", np.int8) == TRAIN
     if cold is not None:
-        train = train.filter(pc.invert(cold.among(train, "valid")))
-    early_users, early_items = train["user_id"], train["item_id"]
+        train &= ~cold.among(fit, "valid")
+    early_users = marked(user[train], len(coded.users))
+    early_items = marked(item[train], len(coded.items))
     if not core:
-        early_items = known_items(tables, early_items, assignment.valid_cut, candidates)
+        early_items = known_items(coded, item[train], assignment.valid_cut)
         if assignment.kind != "given":
-            early_users = known_users(tables, early_users, assignment.valid_cut)
+            early_users = known_users(coded, user[train], assignment.valid_cut)
+    candidates = np.ones(len(item_ids), bool)
+    if coded.candidates is not None:
+        candidates = _among(item_node, marked(coded.candidates, len(coded.items)))
     nodes = Nodes(
-        users,
-        items,
+        user_ids,
+        item_ids,
         hashed,
-        mask_of(users, early_users),
-        mask_of(items, early_items),
-        np.ones(len(items), bool) if candidates is None else mask_of(items, pa.array(candidates)),
+        user_node,
+        item_node,
+        _among(user_node, early_users),
+        _among(item_node, early_items),
+        candidates,
     )
     if cold is None:
         return nodes
-    name, ids = f"known_{cold.side}s", nodes.of(cold.side)
-    known = getattr(nodes, name) | mask_of(ids, cold.valid)
-    return replace(nodes, **{name: known & ~mask_of(ids, cold.test)})
+    name = f"known_{cold.side}s"
+    known = getattr(nodes, name) | nodes.mask(cold.side, cold.valid)
+    return replace(nodes, **{name: known & ~nodes.mask(cold.side, cold.test)})
 
 
-def mask_of(ids: pa.Array, among: pa.Array | pa.ChunkedArray) -> np.ndarray:
-    """bool [ids]: which of the distinct ``ids`` are ``among`` others."""
-    return node_of(ids, distinct(among)) >= 0
+def _in_order(ids: pa.Array, kept: np.ndarray) -> tuple[pa.Array, np.ndarray]:
+    """The ids that ``kept`` (bool [ids]) says in node order, and the node of each number."""
+    numbers = np.flatnonzero(kept)
+    found = ids.take(pa.array(numbers))
+    order = id_order(found)
+    return found.take(pa.array(order)), _places(numbers[order], len(kept))
+
+
+def _places(numbers: np.ndarray, size: int) -> np.ndarray:
+    """int32 [size]: where each number stands in ``numbers``, -1 nowhere."""
+    node = np.full(size, -1, np.int32)
+    node[numbers] = np.arange(len(numbers), dtype=np.int32)
+    return node
+
+
+def _among(node: np.ndarray, ids: np.ndarray) -> np.ndarray:
+    """bool [nodes]: those of the numbers that ``ids`` (bool [ids]) says."""
+    found = node[ids]
+    return marked(found[found >= 0], int(node.max(initial=-1)) + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -24,25 +25,28 @@ from finrec_dgl.base.files import (
 )
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import layout
+from finrec_dgl.dataset.coding import Coded, code_tables
 from finrec_dgl.dataset.cold import Cold, draw_cold, without_cold
 from finrec_dgl.dataset.columns import add_counts
 from finrec_dgl.dataset.events import (
     assign_events,
     core_events,
+    held_pairs,
     interaction_arrays,
     post_arrays,
     target_arrays,
+    where,
 )
 from finrec_dgl.dataset.ids import USER_IDS, id_key, key_check
 from finrec_dgl.dataset.nodes import Nodes, find_nodes
 from finrec_dgl.dataset.profiles import Versions, item_table, profile_versions
-from finrec_dgl.dataset.snapshot import pair_keys, pairs_of_keys
+from finrec_dgl.dataset.snapshot import Pairs
 from finrec_dgl.dataset.splits import Assignment, SplitOptions, iso
 from finrec_dgl.dataset.store import Dataset, load_dataset
 from finrec_dgl.dataset.texts import Parts, distinct_texts, encode, rendered
 from finrec_dgl.dataset.ties import tie_arrays
 from finrec_dgl.tables import FORMATS, ReadOptions
-from finrec_dgl.tables.contract import GivenSplit, Tables
+from finrec_dgl.tables.contract import Tables
 from finrec_dgl.tables.reading import read_source
 from finrec_dgl.tables.splits import read_split_file
 from finrec_dgl.text import EncoderSpec
@@ -121,9 +125,12 @@ def build_dataset(
     dropped: dict[str, int] = dict(tables.dropped)
     known = _known(tables, options, key, dropped)
     assignment, nodes, interactions = known.assignment, known.nodes, known.interactions
-    items, users, cold = known.items, known.users, known.cold
-    targets = target_arrays(tables, interactions, nodes, assignment, known.given, cold, dropped)
-    kinds, ties = tie_arrays(tables, nodes, assignment.cut, dropped)
+    coded, items, users, cold = known.coded, known.items, known.users, known.cold
+    held = held_pairs(
+        interactions["user"], interactions["item"], len(nodes.users), len(nodes.items)
+    )
+    targets = target_arrays(coded, interactions, held, nodes, assignment, cold, dropped)
+    kinds, ties = tie_arrays(coded, nodes, assignment.cut, dropped)
     vectors, codes, encoder = encode(known.texts, options.encoder, options.cache, progress)
     items.arrays["item_text"], users.arrays["user_text"], interactions["text"], about = codes
     if cold is not None and cold.side == "item":
@@ -177,8 +184,10 @@ def build_dataset(
         "items": layout.ids_digest(nodes.items),
     }
     with folder_atomically(out, marker=layout.MANIFEST, overwrite=overwrite) as folder:
-        _write(folder, arrays, named, manifest)
-    return load_dataset(out, verify=False)
+        _write(folder, arrays, named, held.pairs, manifest)
+    made = load_dataset(out, verify=False)
+    made.keep_sorted(held.events)
+    return made
 
 
 @dataclass(frozen=True, eq=False)
@@ -190,7 +199,7 @@ class _Known:
     on them.
     """
 
-    given: GivenSplit | None
+    coded: Coded
     assignment: Assignment
     nodes: Nodes
     cold: Cold | None
@@ -206,25 +215,31 @@ def _known(
 ) -> _Known:
     split_file = options.split.split_file
     given = read_split_file(split_file) if split_file else tables.given
-    assignment = assign_events(tables, options.split, given)
-    if assignment.kind != "given":
+    dated = "timestamp" in tables.interactions.column_names
+    if options.split.resolve(given=given is not None, dated=dated) != "given":
         given = None
+    coded = code_tables(tables, given)
+    assignment = assign_events(coded, options.split)
     add_counts(dropped, assignment.left_out)
-    events = tables.interactions.append_column("stage", pa.array(assignment.stage))
-    fit = core_events(events.filter(pa.array(assignment.fit)), options.k_core, dropped)
-    cold = draw_cold(fit, options.split)
-    nodes = find_nodes(tables, fit, assignment, given, cold, core=options.k_core > 0, key=key)
+    events = coded.events.append_column("stage", pa.array(assignment.stage))
+    fit = where(events, assignment.fit)
+    fit = core_events(coded, fit, options.k_core, dropped)
+    cold = draw_cold(coded, fit, options.split)
+    nodes = find_nodes(coded, fit, assignment, cold, core=options.k_core > 0, key=key)
     fit, removed = without_cold(fit, cold, dropped)
     interactions = interaction_arrays(fit, nodes)
-    items = profile_versions(tables, "item", nodes.items, assignment.cut, dropped)
-    users = profile_versions(tables, "user", nodes.users, assignment.cut, dropped)
-    texts = (
-        (rendered(tables, "item", items.rows), len(items.arrays["item_node"])),
-        (rendered(tables, "user", users.rows), len(users.arrays["user_node"])),
-        (interactions.pop("post"), len(fit)),
-        (removed["text"] if "text" in removed.column_names else None, len(removed)),
+    items = profile_versions(coded, "item", nodes, assignment.cut, dropped)
+    users = profile_versions(coded, "user", nodes, assignment.cut, dropped)
+    encoded = options.encoder.name != "none"
+    told = (
+        rendered(tables, "item", items.rows if encoded else None),
+        rendered(tables, "user", users.rows if encoded else None),
+        interactions.pop("post"),
+        removed["text"] if "text" in removed.column_names else None,
     )
-    return _Known(given, assignment, nodes, cold, removed, interactions, items, users, texts)
+    rows = (items.arrays["item_node"], users.arrays["user_node"], fit, removed)
+    texts = [(column, len(of)) for column, of in zip(told, rows, strict=True)]
+    return _Known(coded, assignment, nodes, cold, removed, interactions, items, users, texts)
 
 
 def read_texts(
@@ -326,6 +341,7 @@ def _write(
     folder: Path,
     arrays: Mapping[str, Mapping[str, np.ndarray]],
     tables: Mapping[str, pa.Table],
+    pairs: Pairs,
     manifest: dict[str, Any],
 ) -> None:
     (folder / "ids").mkdir()
@@ -333,20 +349,20 @@ def _write(
         pq.write_table(table, folder / name)
     for name, group in arrays.items():
         save_arrays(folder / name, group)
-    _write_graph(folder / layout.GRAPH, arrays, manifest)
-    manifest["files"] = {name: sha256(folder / name) for name in layout.FILES}
+    _write_graph(folder / layout.GRAPH, pairs, arrays[layout.TIES], manifest)
+    with ThreadPoolExecutor(2) as pool:
+        hashes = pool.map(lambda name: sha256(folder / name), layout.FILES)
+        manifest["files"] = dict(zip(layout.FILES, hashes, strict=True))
     manifest["hash"] = layout.dataset_hash(manifest)
     write_json(folder / layout.MANIFEST, manifest)
 
 
 def _write_graph(
-    path: Path, arrays: Mapping[str, Mapping[str, np.ndarray]], manifest: Mapping[str, Any]
+    path: Path, pairs: Pairs, ties: Mapping[str, np.ndarray], manifest: Mapping[str, Any]
 ) -> None:
     from finrec_dgl.graph import build_graph, save_graph
 
-    counts, events, ties = manifest["counts"], arrays[layout.INTERACTIONS], arrays[layout.TIES]
-    keys = np.unique(pair_keys(events["user"], events["item"], counts["items"]))
-    pairs = pairs_of_keys(keys, counts["items"])
+    counts = manifest["counts"]
     by_kind = {
         kind: (ties["source"][ties["kind"] == code], ties["target"][ties["kind"] == code])
         for code, kind in enumerate(manifest["ties"])

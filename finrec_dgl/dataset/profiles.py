@@ -8,9 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from finrec_dgl.dataset.coding import Coded, early_rows
 from finrec_dgl.dataset.columns import Arrays, add_counts, filled
-from finrec_dgl.dataset.ids import distinct, node_of, sort_ids
-from finrec_dgl.dataset.nodes import before
+from finrec_dgl.dataset.ids import node_of, sort_ids
+from finrec_dgl.dataset.nodes import Nodes
 from finrec_dgl.dataset.snapshot import UNDATED, Profiles
 from finrec_dgl.tables.contract import Tables
 
@@ -25,16 +26,17 @@ class Versions:
 
 
 def profile_versions(
-    tables: Tables, side: str, ids: pa.Array, cut: int | None, dropped: dict[str, int]
+    coded: Coded, side: str, nodes: Nodes, cut: int | None, dropped: dict[str, int]
 ) -> Versions:
-    """The versions of the profiles of ``side`` (item or user) that the nodes ``ids`` had by then.
+    """The versions of the profiles of ``side`` (item or user) that the nodes had by then.
 
     ``cut`` None: all versions.
     """
-    table, columns = (
-        (tables.items, tables.item_categories)
+    tables = coded.tables
+    table, columns, number, node_of_number = (
+        (tables.items, tables.item_categories, coded.item_rows, nodes.item_node)
         if side == "item"
-        else (tables.users, tables.user_categories)
+        else (tables.users, tables.user_categories, coded.user_rows, nodes.user_node)
     )
     if table is None:
         none: Arrays = {
@@ -42,29 +44,37 @@ def profile_versions(
             f"{side}_time": np.zeros(0, np.int64),
         }
         return Versions(none, None, {})
-    early = before(table, cut)
-    node = node_of(early[f"{side}_id"], ids)
+    early = early_rows(table, cut)
+    node = node_of_number[number]
     add_counts(
         dropped,
         {
-            f"{side}s table: rows from the cut on": len(table) - len(early),
-            f"{side}s table: rows of {side}s that are left out": int((node < 0).sum()),
+            f"{side}s table: rows from the cut on": int((~early).sum()),
+            f"{side}s table: rows of {side}s that are left out": int((node[early] < 0).sum()),
         },
     )
-    early, node = early.filter(pa.array(node >= 0)), node[node >= 0]
+    kept = early & (node >= 0)
+    rows, node = table.filter(pa.array(kept)), node[kept]
     time = np.full(len(node), UNDATED)
-    if "timestamp" in early.column_names:
-        time = pc.fill_null(early["timestamp"], UNDATED).to_numpy()
-    order = np.lexsort((time, node))
-    early = early.take(pa.array(order))
-    arrays: Arrays = {f"{side}_node": node[order], f"{side}_time": time[order]}
+    if "timestamp" in rows.column_names:
+        time = pc.fill_null(rows["timestamp"], UNDATED).to_numpy()
+    if not np.all(node[1:] > node[:-1]):
+        order = np.lexsort((time, node))
+        rows, node, time = rows.take(pa.array(order)), node[order], time[order]
+    arrays: Arrays = {f"{side}_node": node, f"{side}_time": time}
     names: dict[str, list[str]] = {}
     for column in columns:
-        values = filled(early[column])
-        known = sort_ids(distinct(values.drop_null()))
-        names[column] = known.to_pylist()
-        arrays[f"{side}_category.{column}"] = node_of(values, known)
-    return Versions(arrays, early, names)
+        arrays[f"{side}_category.{column}"], names[column] = _categories(rows[column])
+    return Versions(arrays, rows, names)
+
+
+def _categories(values: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:
+    """The code of each value, int32 [rows], -1 none, and the names of the codes."""
+    coded = values.dictionary_encode().unify_dictionaries().combine_chunks()
+    told = filled(coded.dictionary)
+    names = sort_ids(told.drop_null())
+    code = np.append(node_of(told, names), np.int32(-1))
+    return code[pc.fill_null(coded.indices, -1).to_numpy()], names.to_pylist()
 
 
 def item_table(tables: Tables, ids: pa.Array, versions: Versions) -> pa.Table:

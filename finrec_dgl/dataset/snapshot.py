@@ -50,7 +50,7 @@ class Pairs:
 
     def indptr(self, n_users: int) -> np.ndarray:
         """int64 [n_users + 1]: the items of user u are ``item[indptr[u]:indptr[u + 1]]``."""
-        return np.searchsorted(self.user, np.arange(n_users + 1)).astype(np.int64)
+        return np.append(0, np.cumsum(np.bincount(self.user, minlength=n_users)))
 
     def matrix(self, n_users: int, n_items: int) -> Any:
         """scipy.sparse.csr_array float32 [n_users, n_items] of ones."""
@@ -72,6 +72,54 @@ def pairs_of_keys(keys: np.ndarray, n_items: int) -> Pairs:
     return Pairs(
         (keys // max(n_items, 1)).astype(np.int32), (keys % max(n_items, 1)).astype(np.int32)
     )
+
+
+@dataclass(frozen=True, eq=False)
+class SortedPairs:
+    """Pairs by user, then item, equal ones in the order they came in; ``order``: where they were.
+
+    ``user``, ``item`` int32 [n], ``order`` int64 [n].
+    """
+
+    user: np.ndarray
+    item: np.ndarray
+    order: np.ndarray
+
+    def where(self, kept: np.ndarray) -> SortedPairs:
+        """Those that ``kept`` (bool [n]) says."""
+        return SortedPairs(self.user[kept], self.item[kept], self.order[kept])
+
+    @property
+    def ends(self) -> np.ndarray:
+        """int64 [distinct]: where the last of each pair stands."""
+        differs = (self.user[1:] != self.user[:-1]) | (self.item[1:] != self.item[:-1])
+        return np.flatnonzero(np.append(differs, True)[: len(self.user)])
+
+
+def sort_pairs(user: np.ndarray, item: np.ndarray, n_users: int, n_items: int) -> SortedPairs:
+    """Sort pairs in linear time: by counting, first by item, then by user.
+
+    To transpose a sparse matrix is to sort by counting, and it takes its values along: what comes
+    after is in the order of memory.
+    """
+    items, where, users = _counted(item, user, n_items)
+    items = np.repeat(np.arange(n_items), np.diff(items))
+    ends, _, packed = _counted(users, where.astype(np.int64) << 32 | items, n_users)
+    item = (packed & 0xFFFFFFFF).astype(np.int32)
+    user = np.repeat(np.arange(n_users, dtype=np.int32), np.diff(ends))
+    return SortedPairs(user, item, packed >> 32)
+
+
+def _counted(
+    key: np.ndarray, values: np.ndarray, size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sort by ``key``, from 0 to ``size`` - 1: the end of each key, places and ``values``."""
+    n = len(key)
+    index = np.int32 if n < 2**31 else np.int64
+    rows = np.arange(n + 1, dtype=index)
+    cells = (values, key.astype(index, copy=False), rows)
+    made = sp.csr_array(cells, shape=(n, size), copy=False).tocsc()
+    return made.indptr, made.indices, made.data
 
 
 class NodeTexts(Protocol):

@@ -321,6 +321,8 @@ def _dated(time: np.ndarray | None) -> np.ndarray:
 
 def _quantile(time: np.ndarray) -> int:
     # "higher": a time that occurs, so that no part is empty unless all its times are equal
+    if np.all(time[1:] >= time[:-1]):
+        return int(time[int(np.ceil(QUANTILE * (len(time) - 1)))])
     return int(np.quantile(time, QUANTILE, method="higher"))
 
 

@@ -15,16 +15,18 @@ import pyarrow.parquet as pq
 
 from finrec_dgl.base.config import choice
 from finrec_dgl.base.errors import DataError, UsageError
-from finrec_dgl.base.files import load_arrays, read_json, sha256
+from finrec_dgl.base.files import map_arrays, read_json, sha256
 from finrec_dgl.dataset import ids as id_tools
 from finrec_dgl.dataset import layout
 from finrec_dgl.dataset.snapshot import (
     Pairs,
     Profiles,
     Snapshot,
+    SortedPairs,
     StoredTexts,
     pair_keys,
     pairs_of_keys,
+    sort_pairs,
     without_nodes,
 )
 from finrec_dgl.dataset.splits import iso
@@ -205,18 +207,36 @@ class Dataset:
         raise UsageError(choice("stage", stage, ("train", "fit"))[0])
 
     @cached_property
+    def _sorted(self) -> SortedPairs:
+        """All events by user, then item, then time."""
+        events = self.interactions
+        return sort_pairs(events.user, events.item, self.n_users, self.n_items)
+
+    def keep_sorted(self, events: SortedPairs) -> None:
+        """Take the interactions by user, item and time from who has sorted them already."""
+        self.__dict__["_sorted"] = events
+
+    def forget(self, stage: str) -> None:
+        """Let go of the snapshot of ``stage``, its graph with it; it is made anew when asked for.
+
+        Of a hundred million interactions they are gigabytes.
+        """
+        self.__dict__.pop(f"_{stage}", None)
+
+    @cached_property
     def _train(self) -> Snapshot:
         about = self._about(~self.cold_posts.valid)
-        rows = np.flatnonzero(~self.interactions.valid)
-        every = self._snapshot(rows, self.valid_cut, about, self.interactions.text)
+        learnt = ~self.interactions.valid
+        every = self._snapshot(learnt, self.valid_cut, about, self.interactions.text)
         if self.cold_side is None:
             return every
         return without_nodes(every, self.cold_side, self.cold("valid"))
 
     @cached_property
     def _fit(self) -> Snapshot:
+        everything = np.ones(len(self.interactions), bool)
         return self._snapshot(
-            slice(None), self.cut, self._about(slice(None)), self.interactions.text
+            everything, self.cut, self._about(slice(None)), self.interactions.text
         )
 
     def _about(self, rows: slice | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -232,8 +252,7 @@ class Dataset:
         self._refuse_late(time)
         posts = self.cold_posts
         early = np.ones(len(posts.item), bool) if posts.time is None else posts.time < time
-        rows = slice(0, int(np.searchsorted(times, time)))
-        return self._snapshot(rows, time, self._about(early), self.interactions.text)
+        return self._snapshot(times < time, time, self._about(early), self.interactions.text)
 
     def window(self, start: int, end: int) -> Pairs:
         """The pairs first seen in [start, end), in seconds since 1970 UTC: not held before.
@@ -268,40 +287,41 @@ class Dataset:
 
     def _snapshot(
         self,
-        rows: slice | np.ndarray,
+        rows: np.ndarray,
         time: int | None,
         about: tuple[np.ndarray, np.ndarray],
         text: np.ndarray,
     ) -> Snapshot:
-        """Of the interactions ``rows`` with their ``text``, and of texts ``about`` items alone."""
+        """Of the interactions ``rows`` (bool [n]), their ``text``, and texts ``about`` items."""
         events = self.interactions
-        user, item, text = events.user[rows], events.item[rows], text[rows]
-        keys = pair_keys(user, item, self.n_items)
-        order = np.argsort(keys, kind="stable")
-        ordered = keys[order]
-        ends = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True)[: len(ordered)])
-        times = None if events.time is None else events.time[rows]
-        if time is None and times is not None and len(times):
-            seen_until: int | None = int(times[-1]) + 1
-        else:
-            seen_until = time
+        by_pair, count = self._sorted, int(np.count_nonzero(rows))
+        if count < len(rows):
+            # the earliest ones are known by their numbers, without looking each up
+            early = rows[:count].all()
+            by_pair = by_pair.where(by_pair.order < count if early else rows[by_pair.order])
+        ends = by_pair.ends
+        times = events.time
+        seen_until = time
+        if time is None and times is not None and rows.any():
+            seen_until = int(times[len(rows) - 1 - int(rows[::-1].argmax())]) + 1
+        told = np.flatnonzero(rows & (text >= 0))
         items = self.item_profiles.latest(self.n_items, time)
         users = self.user_profiles.latest(self.n_users, time)
         return Snapshot(
             n_users=self.n_users,
             n_items=self.n_items,
             time=seen_until,
-            pairs=pairs_of_keys(ordered[ends], self.n_items),
+            pairs=Pairs(by_pair.user[ends], by_pair.item[ends]),
             count=np.diff(ends, prepend=-1).astype(np.float32),
-            last=None if times is None else times[order[ends]],
+            last=None if times is None else times[by_pair.order[ends]],
             ties=self.ties.before(time),
             item_categories=self.item_profiles.categories_at(items),
             user_categories=self.user_profiles.categories_at(users),
             texts=StoredTexts(
                 self.vectors,
-                user,
-                item,
-                text,
+                events.user[told],
+                events.item[told],
+                text[told],
                 self.user_profiles.text_at(users),
                 self.item_profiles.text_at(items),
                 *about,
@@ -413,7 +433,7 @@ def load_dataset(path: str | Path, verify: bool = True) -> Dataset:
         if len(found) != counts[what]:
             raise _unlike(path, f"there are {len(found)} {what}, the manifest says {counts[what]}")
     groups = {
-        name: load_arrays(path / name, what="data set's file")
+        name: map_arrays(path / name, what="data set's file")
         for name in (
             layout.INTERACTIONS,
             layout.TIES,

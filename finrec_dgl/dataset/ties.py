@@ -6,43 +6,44 @@ import numpy as np
 import pyarrow as pa
 
 from finrec_dgl.base.errors import DataError
+from finrec_dgl.dataset.coding import Coded, early_rows
 from finrec_dgl.dataset.columns import Arrays, add_counts, column
 from finrec_dgl.dataset.ids import distinct, node_of, sort_ids
-from finrec_dgl.dataset.nodes import Nodes, before
-from finrec_dgl.tables.contract import Tables
+from finrec_dgl.dataset.nodes import Nodes
+from finrec_dgl.dataset.snapshot import sort_pairs
 
 _RESERVED_KINDS = ("interacts", "interacted-by")
 
 
 def tie_arrays(
-    tables: Tables, nodes: Nodes, cut: int | None, dropped: dict[str, int]
+    coded: Coded, nodes: Nodes, cut: int | None, dropped: dict[str, int]
 ) -> tuple[list[str], Arrays]:
     """Names of the kinds, and the distinct ties before the cut, each at its earliest time."""
-    table = tables.ties
+    table = coded.tables.ties
     empty = np.zeros(0, np.int32)
     arrays: Arrays = {"source": empty, "target": empty, "kind": np.zeros(0, np.int16)}
     if table is None:
         return [], arrays
-    early = before(table, cut)
-    source = node_of(early["source_id"], nodes.users)
-    target = node_of(early["target_id"], nodes.users)
+    early = early_rows(table, cut)
+    source, target = (nodes.user_node[end[early]] for end in coded.tie_ends)
     known = (source >= 0) & (target >= 0)
     kept = known & (source != target)
     add_counts(
         dropped,
         {
-            "ties: from the cut on": len(table) - len(early),
+            "ties: from the cut on": int((~early).sum()),
             "ties: with a user who is left out": int((~known).sum()),
             "ties: of users with themselves": int((known & ~kept).sum()),
         },
     )
-    early, source, target = early.filter(pa.array(kept)), source[kept], target[kept]
-    names = sort_ids(distinct(early["kind"]))
+    early[early] = kept
+    left, source, target = table.filter(pa.array(early)), source[kept], target[kept]
+    names = sort_ids(distinct(left["kind"]))
     kinds: list[str] = names.to_pylist()
     _check_kinds(kinds)
-    kind = node_of(early["kind"], names).astype(np.int16)
-    time = column(early, "timestamp", np.int64)
-    order = np.lexsort((*(() if time is None else (time,)), target, source, kind))
+    kind = node_of(left["kind"], names).astype(np.int16)
+    time = column(left, "timestamp", np.int64)
+    order = _order(kind, source, target, time, len(nodes.users))
     same = np.ones(max(len(order) - 1, 0), bool)
     for part in (source, target, kind):
         same &= part[order[1:]] == part[order[:-1]]
@@ -51,6 +52,22 @@ def tie_arrays(
     if time is not None:
         arrays["time"] = time[first]
     return kinds, arrays
+
+
+def _order(
+    kind: np.ndarray,
+    source: np.ndarray,
+    target: np.ndarray,
+    time: np.ndarray | None,
+    n_users: int,
+) -> np.ndarray:
+    """The order by kind, source, target and time."""
+    if time is None or np.all(time[1:] >= time[:-1]):
+        order = np.arange(len(kind))
+    else:
+        order = np.argsort(time, kind="stable")
+    order = order[sort_pairs(source[order], target[order], n_users, n_users).order]
+    return order[np.argsort(kind[order], kind="stable")]
 
 
 def _check_kinds(kinds: list[str]) -> None:

@@ -2,7 +2,8 @@
 
 from finrec_dgl.evaluation.evaluate import Evaluation, evaluate, evaluate_groups, window_ndcg
 from finrec_dgl.evaluation.metrics import METRICS, ranking_metrics
-from finrec_dgl.evaluation.ranking import UNRANKED, Ranking, Scorer, rank_targets
+from finrec_dgl.evaluation.ranking import UNRANKED, Ranking, rank_targets
+from finrec_dgl.evaluation.scores import Scorer, Vectors
 from finrec_dgl.evaluation.significance import Comparison, compare, holm
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "Evaluation",
     "Ranking",
     "Scorer",
+    "Vectors",
     "compare",
     "evaluate",
     "evaluate_groups",

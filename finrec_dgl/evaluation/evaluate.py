@@ -12,7 +12,8 @@ from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset.windows import GROUPS, Window, group_targets
 from finrec_dgl.evaluation.metrics import check_cutoffs, ndcg, ranking_metrics
-from finrec_dgl.evaluation.ranking import Ranking, Scorer, rank_among, rank_targets
+from finrec_dgl.evaluation.ranking import Ranking, rank_among, rank_targets
+from finrec_dgl.evaluation.scores import Scorer
 
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Dataset
@@ -95,6 +96,7 @@ def evaluate(
     k: Sequence[int] = (10,),
     group: str = "all",
     batch: int | None = None,
+    at_most: int | None = None,
     progress: Progress = SILENT,
 ) -> Evaluation:
     """Rank every candidate for every user that has a target in ``split``, and measure.
@@ -106,12 +108,14 @@ def evaluate(
     ``group``: ``warm`` or ``cold`` of a dataset that holds nodes out (``Dataset.cold``): candidates
     and targets are then the items of the group alone, or, where users are held out, users are.
     ``batch``: users a call to the scorer; None: as many as fit ``ranking.MEMORY``.
+    ``at_most``: where more users have targets, so many of them, drawn alike for every scorer.
 
     Raises UsageError for an unknown split or group or a cutoff below 1, DataError where there are
     no targets or ``group`` asks for held-out nodes where there are none, TrainingError where the
     scorer gives scores that are not finite or of another shape.
     """
-    return _measure(scorer, dataset, split, (group,), k, batch, progress)[group]
+    found = _measure(scorer, dataset, split, (group,), k, batch, progress, at_most)
+    return found[group]
 
 
 def evaluate_groups(
@@ -121,6 +125,7 @@ def evaluate_groups(
     *,
     k: Sequence[int] = (10,),
     batch: int | None = None,
+    at_most: int | None = None,
     progress: Progress = SILENT,
 ) -> dict[str, Evaluation]:
     """``evaluate`` for every group that has targets, ``all`` first; scores are asked for once.
@@ -128,7 +133,7 @@ def evaluate_groups(
     A dataset that holds no nodes out has the group ``all`` alone. Raises as ``evaluate`` does.
     """
     groups = GROUPS if dataset.cold_side is not None else GROUPS[:1]
-    return _measure(scorer, dataset, split, groups, k, batch, progress)
+    return _measure(scorer, dataset, split, groups, k, batch, progress, at_most)
 
 
 def _measure(
@@ -139,13 +144,19 @@ def _measure(
     k: Sequence[int],
     batch: int | None,
     progress: Progress,
+    at_most: int | None,
 ) -> dict[str, Evaluation]:
     """The evaluation of each of ``groups`` that has targets; raises where none has."""
+    if at_most is not None and at_most < 1:
+        raise UsageError(f"at_most is {at_most}", expected="a whole number of at least 1")
     if split not in BASE_STAGE:
         raise UsageError(f"the split is '{split}'", expected=" or ".join(BASE_STAGE))
     cutoffs = check_cutoffs(k)
     targets = dataset.targets(split)
+    drawn = _drawn(targets.user, at_most)
+    targets = targets.where(drawn)
     parts = {name: group_targets(dataset, split, name) for name in groups}
+    parts = {name: (items, asked[drawn]) for name, (items, asked) in parts.items()}
     parts = {name: part for name, part in parts.items() if part[1].any()}
     if not parts:
         which = "targets" if "all" in groups else f"{groups[0]} targets"
@@ -175,6 +186,16 @@ def _measure(
             unreachable=kept.unreachable,
         )
     return found
+
+
+def _drawn(owner: np.ndarray, at_most: int | None) -> np.ndarray:
+    """bool [targets]: those of ``at_most`` of the users ``owner``, the same each time."""
+    users = np.flatnonzero(np.bincount(owner))
+    if at_most is None or len(users) <= at_most:
+        return np.ones(len(owner), bool)
+    chosen = np.zeros(int(users[-1]) + 1, bool)
+    chosen[np.random.default_rng(0).choice(users, at_most, replace=False)] = True
+    return chosen[owner]
 
 
 def window_ndcg(scorer: Scorer, window: Window, k: int = 10) -> float:

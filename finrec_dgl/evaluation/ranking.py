@@ -2,27 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from finrec_dgl.base.errors import DataError, TrainingError, UsageError
+from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.evaluation.metrics import UNRANKED
+from finrec_dgl.evaluation.scores import Scorer, Scoring, columns_of
 
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Pairs
+    from finrec_dgl.kernels.ranking import Lists
 
 MEMORY = 64 * 2**20  # bytes that one chunk of scores and its copy may take
-
-
-class Scorer(Protocol):
-    """Anything that can score every item for a user: a baseline, a trained model, a service."""
-
-    def score(self, users: np.ndarray) -> np.ndarray:
-        """int [B] -> float32 [B, n_items], the higher the better, finite at every candidate."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +87,8 @@ def rank_among(
 
     Scores are asked for once; they must be finite at the candidates of any set.
     """
+    from finrec_dgl.kernels.ranking import Lists, count_above
+
     n_items = candidates.shape[1]
     _check_items(targets, n_items, "target")
     _check_items(held, n_items, "held")
@@ -100,27 +97,80 @@ def rank_among(
 
     users, owner = np.unique(targets.user, return_inverse=True)
     ranks = np.full((len(candidates), len(owner)), UNRANKED, dtype=np.int64)
-    order = tie_order(n_items)
-    columns = order[candidates[:, order].any(axis=0)]
-    inside = candidates[:, columns]
-    column_of = np.full(n_items, -1, dtype=np.int64)
-    column_of[columns] = np.arange(len(columns))
-    rows = batch or max(1, memory // max(1, 4 * (n_items + len(columns))))
-
+    parts = _Parts.of(candidates)
+    scoring = Scoring(scorer, parts.columns, n_items, memory=memory, beside=4, batch=batch)
+    start = 0
     with progress.task("ranking", total=len(users), unit="users") as task:
-        for start in range(0, len(users), rows):
-            chunk = users[start : start + rows]
-            scores = _candidate_scores(scorer, chunk, columns, n_items)
-            for row, pair in _ranges(held.user, chunk):
-                taken = column_of[held.item[pair]]
-                scores[row, taken[taken >= 0]] = -np.inf
-            for row, pair in _ranges(targets.user, chunk):
-                columns_here = column_of[targets.item[pair]]
-                for one, among in enumerate(inside):
-                    kept = scores[row] if among.all() else np.where(among, scores[row], -np.inf)
-                    ranks[one, pair] = _ranks_in_row(kept, columns_here)
+        for chunk, scores in scoring.chunks(users):
+            mine = slice(*np.searchsorted(owner, (start, start + len(chunk))))
+            held_here = columns_of(held, chunk, parts.column)
+            row, column = owner[mine] - start, parts.column[targets.item[mine]]
+            open_ = np.flatnonzero((column >= 0) & ~_among(held_here, row, column))
+            row, column = row[open_], column[open_]
+            at = np.searchsorted(row, np.arange(len(chunk) + 1))
+            asked = Lists(at, column.astype(np.int32))
+            above = count_above(scores, held_here, asked, parts.first, parts.borders(column))
+            if above is None:
+                scoring.refuse(scores)
+            # a set's columns are those of its parts
+            ranked = 1 + parts.inside.astype(np.int64) @ above
+            there = parts.inside[:, parts.part[column]]
+            ranks[:, np.arange(mine.start, mine.stop)[open_]] = np.where(there, ranked, UNRANKED)
+            start += len(chunk)
             task.advance(len(chunk))
     return [Ranking(users.astype(np.int32), owner.astype(np.int64), one) for one in ranks]
+
+
+@dataclass(frozen=True, eq=False)
+class _Parts:
+    """The candidates of several sets, by which of the sets they are in, each part in tie order.
+
+    ``columns`` int64 [C]: the items; ``place`` int64 [C]: where each stands in the tie order;
+    ``part`` int64 [C]; ``first`` int32 [parts + 1]: where each part's columns begin; ``inside``
+    bool [sets, parts]; ``column`` int64 [n_items]: the column of each item, -1 none.
+    """
+
+    columns: np.ndarray
+    place: np.ndarray
+    part: np.ndarray
+    first: np.ndarray
+    inside: np.ndarray
+    column: np.ndarray
+
+    @classmethod
+    def of(cls, candidates: np.ndarray) -> _Parts:
+        """``candidates`` bool [sets, n_items]."""
+        n_items = candidates.shape[1]
+        order = tie_order(n_items)
+        place = np.flatnonzero(candidates[:, order].any(axis=0))
+        inside, part = np.unique(candidates[:, order[place]], axis=1, return_inverse=True)
+        by_part = np.argsort(part.ravel(), kind="stable")
+        place, part = place[by_part], part.ravel()[by_part]
+        columns = order[place]
+        column = np.full(n_items, -1, dtype=np.int64)
+        column[columns] = np.arange(len(columns))
+        first = np.searchsorted(part, np.arange(inside.shape[1] + 1)).astype(np.int32)
+        return cls(columns, place, part, first, inside, column)
+
+    def borders(self, column: np.ndarray) -> np.ndarray:
+        """int32 [parts, n]: before which column of a part an equal score goes before ``column``."""
+        place = self.place[column]
+        found = [
+            start + np.searchsorted(self.place[start:stop], place)
+            for start, stop in pairwise(self.first.tolist())
+        ]
+        return np.asarray(found, dtype=np.int32).reshape(len(found), len(column))
+
+
+def _among(lists: Lists, row: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """bool [n]: whether ``column`` is in the list of ``row``; lists rise."""
+    width = 1 + max(int(lists.values.max(initial=0)), int(column.max(initial=0)))
+    keys = lists.owner * width + lists.values
+    asked = row * width + column
+    found = np.searchsorted(keys, asked)
+    inside = found < len(keys)
+    inside[inside] = keys[found[inside]] == asked[inside]
+    return inside
 
 
 def tie_order(n_items: int) -> np.ndarray:
@@ -130,52 +180,6 @@ def tie_order(n_items: int) -> np.ndarray:
     no neutral one: ids may be dates of launch, or names that go by kind.
     """
     return np.random.default_rng(0).permutation(n_items)
-
-
-def _candidate_scores(
-    scorer: Scorer, users: np.ndarray, columns: np.ndarray, n_items: int
-) -> np.ndarray:
-    """The scores at the candidates ``columns`` only, a copy of our own; [B, len(columns)]."""
-    name = getattr(scorer, "name", type(scorer).__name__)
-    scores = np.asarray(scorer.score(users))
-    if scores.shape != (len(users), n_items) or scores.dtype.kind != "f":
-        raise TrainingError(
-            f"the scorer {name} returned {scores.dtype} {scores.shape}",
-            expected=f"float32 {(len(users), n_items)}: a row a user, a column an item",
-        )
-    chosen = scores[:, columns]
-    finite = np.isfinite(chosen)
-    if not finite.all():
-        raise TrainingError(
-            f"the scorer {name} gave {int(np.count_nonzero(~finite))} scores that are not finite",
-            expected="a finite number for every candidate",
-            where=f"{int(np.count_nonzero(~finite.all(axis=1)))} of {len(users)} users in a chunk",
-            mend="a model that diverged gives these: lower its learning rate or clip its gradients",
-        )
-    return np.asarray(chosen)
-
-
-def _ranks_in_row(row: np.ndarray, targets: np.ndarray) -> list[int]:
-    """The rank of each target column of one user's scores, which hold -inf where already held."""
-    ranks = []
-    for target in targets.tolist():
-        if target < 0 or row[target] == -np.inf:
-            ranks.append(UNRANKED)
-            continue
-        # columns are in tie order: an equal score goes first only where it comes earlier
-        before = np.count_nonzero(row[:target] >= row[target])
-        after = np.count_nonzero(row[target + 1 :] > row[target])
-        ranks.append(1 + int(before) + int(after))
-    return ranks
-
-
-def _ranges(owner: np.ndarray, users: np.ndarray) -> Iterator[tuple[int, slice]]:
-    """The row of each of ``users`` with its slice of the pairs, which are sorted by user."""
-    first = np.searchsorted(owner, users, side="left").tolist()
-    last = np.searchsorted(owner, users, side="right").tolist()
-    for row, (start, stop) in enumerate(zip(first, last, strict=True)):
-        if stop > start:
-            yield row, slice(start, stop)
 
 
 def _check_items(pairs: Pairs, n_items: int, what: str) -> None:

@@ -39,24 +39,21 @@ def build_graph(
     int32. A node without edges is ordinary. Raises DataError for an index out of range.
     """
     sizes = {"user": n_users, "item": n_items}
-    edges: dict[Relation, tuple[np.ndarray, np.ndarray]] = {
-        INTERACTS: (user, item),
-        INTERACTED_BY: (item, user),
-    }
-    for kind, (source, target) in (ties or {}).items():
-        forward, backward = tie_relations(kind)
-        edges[forward] = (source, target)
-        edges[backward] = (target, source)
+    kinds: dict[Relation, tuple[np.ndarray, np.ndarray]] = {INTERACTS: (user, item)}
+    kinds |= {tie_relations(kind)[0]: ends for kind, ends in (ties or {}).items()}
     data = {}
-    for relation, ends in edges.items():
+    for relation, ends in kinds.items():
         for node_type, index in zip((relation[0], relation[2]), ends, strict=True):
             _check_range(index, sizes[node_type], relation)
-        data[relation] = tuple(_tensor(index) for index in ends)
+        source, target = (_tensor(index) for index in ends)
+        backward = INTERACTED_BY if relation == INTERACTS else tie_relations(relation[1])[1]
+        # both directions stand on the same memory
+        data[relation], data[backward] = (source, target), (target, source)
     return dgl.heterograph(data, num_nodes_dict=sizes, idtype=torch.int32)
 
 
 def _tensor(index: np.ndarray) -> torch.Tensor:
-    # a copy, since arrays mapped from a file are read-only
+    # a copy, so that nobody's array changes the graph later
     return torch.from_numpy(np.array(index, dtype=np.int32))
 
 

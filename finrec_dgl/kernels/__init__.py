@@ -3,15 +3,20 @@
 from finrec_dgl.kernels.attention import attend
 from finrec_dgl.kernels.backend import KERNELS, choose
 from finrec_dgl.kernels.edges import Compressed, Edges, Layer, relation_edges
+from finrec_dgl.kernels.nodes import MOST_RELATIONS, by_node, gate, mix
 from finrec_dgl.kernels.sums import neighbour_sum
 
 __all__ = [
     "KERNELS",
+    "MOST_RELATIONS",
     "Compressed",
     "Edges",
     "Layer",
     "attend",
+    "by_node",
     "choose",
+    "gate",
+    "mix",
     "neighbour_sum",
     "relation_edges",
 ]

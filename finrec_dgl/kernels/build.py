@@ -14,6 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parent / "native"
+# each compiled for every instruction set
+KERNELS = ("kernels", "nodes", "ranking")
 NAME = "finrec_kernels.dll" if sys.platform == "win32" else "libfinrec_kernels.so"
 
 _X86 = ("x86_64", "amd64", "i686")
@@ -24,6 +26,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], int]] = {
     "finrec_avx2": (("-mavx2", "-mfma"), 32),
     "finrec_avx512": (("-mavx2", "-mfma", *_AVX512), 64),
 }
+VNNI = (*_AVX512, "-mavx512vnni")
 _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden")
 
 
@@ -56,16 +59,20 @@ def _compile(compiler: Sequence[str], target: Path, extra: Sequence[str]) -> Non
     common = (*compiler, *_FLAGS, *(("-DFINREC_X86",) if x86 else ()), *extra)
     with tempfile.TemporaryDirectory() as folder:
         objects = []
-        for name in ("library", "sampling"):
+        for name in ("ids", "library", "sampling"):
             objects.append(str(Path(folder) / f"{name}.o"))
             _run([*common, "-c", str(SOURCES / f"{name}.cpp"), "-o", objects[-1]])
         for name, (flags, width) in VARIANTS.items():
             if not x86 and flags:
                 continue
-            objects.append(str(Path(folder) / f"{name}.o"))
             defines = (f"-DFINREC_VARIANT={name}", f"-DFINREC_BYTES={width}")
-            source = str(SOURCES / "kernels.cpp")
-            _run([*common, *flags, *defines, "-c", source, "-o", objects[-1]])
+            for kernel in KERNELS:
+                objects.append(str(Path(folder) / f"{kernel}_{name}.o"))
+                source = str(SOURCES / f"{kernel}.cpp")
+                _run([*common, *flags, *defines, "-c", source, "-o", objects[-1]])
+        for name in ("int8", "texts") if x86 else ():
+            objects.append(str(Path(folder) / f"{name}.o"))
+            _run([*common, *VNNI, "-c", str(SOURCES / f"{name}.cpp"), "-o", objects[-1]])
         made = Path(folder) / target.name
         _run([*common, "-shared", *objects, "-o", str(made)])
         target.parent.mkdir(parents=True, exist_ok=True)

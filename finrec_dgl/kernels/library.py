@@ -6,7 +6,9 @@ import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -16,8 +18,11 @@ from finrec_dgl.kernels.build import NAME
 LEVELS = ("plain", "AVX2", "AVX-512")
 MOST_HEADS = 128
 MOST_COLUMNS = 4096
-_INTERFACE = 2
+_INTERFACE = 4
 _MEND = "install again where a C++ compiler is found, or set kernels to auto, torch or dgl"
+
+
+Argument: TypeAlias = "int | float | Tensor | np.ndarray | None"
 
 
 @dataclass(frozen=True)
@@ -31,25 +36,27 @@ class Library:
     told: str
     level: int = 0
 
-    def call(self, name: str, *arguments: int | float | Tensor | None) -> None:
-        """Call a function that returns nothing: integers as int64, tensors by their memory.
+    def call(self, name: str, *arguments: Argument) -> None:
+        """Call a function that returns nothing: integers as int64, arrays by their memory.
 
-        Tensors must be contiguous; they are alive for as long as the call lasts. Raises
+        Tensors and arrays must be contiguous; they are alive for as long as the call lasts. Raises
         FinrecError where there is no library.
         """
         if self.handle is None:
             raise FinrecError("the native kernels cannot be used", where=self.told, mend=_MEND)
         getattr(self.handle, name)(*map(_argument, arguments))
 
-    def compute(self, name: str, like: Tensor, *arguments: int | float | Tensor | None) -> None:
+    def compute(self, name: str, like: Tensor | np.ndarray, *arguments: Argument) -> None:
         """Call the function for the type of ``like``, with as many threads as PyTorch has."""
-        kind = "f32" if like.dtype == torch.float32 else "f64"
+        kind = "f32" if like.dtype.itemsize == 4 else "f64"
         self.call(f"{name}_{kind}", self.level, torch.get_num_threads(), *arguments)
 
 
-def _argument(one: int | float | Tensor | None) -> object:
+def _argument(one: Argument) -> object:
     if isinstance(one, Tensor):
         return ctypes.c_void_p(one.data_ptr())
+    if isinstance(one, np.ndarray):
+        return ctypes.c_void_p(one.ctypes.data)
     if isinstance(one, float):
         return ctypes.c_double(one)
     return one if one is None else ctypes.c_int64(one)
@@ -67,8 +74,8 @@ def load_library(path: Path) -> Library:
         return Library(None, "not built: no C++ compiler when this package was installed")
     try:
         handle = ctypes.CDLL(str(path))
-        for name in ("finrec_interface", "finrec_level", "finrec_openmp"):
-            getattr(handle, name).restype = ctypes.c_int64
+        for name in ("interface", "level", "openmp"):
+            getattr(handle, f"finrec_{name}").restype = ctypes.c_int64
         interface = handle.finrec_interface()
     except (OSError, AttributeError) as error:
         return Library(None, " ".join(str(error).split()))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
-from finrec_dgl.kernels import Edges, attend
+from finrec_dgl.kernels import Edges, attend, by_node, gate
 from finrec_dgl.nn.fusion import Fusion
 
 # below one edge in this many nodes, a relation is reduced to the nodes that take part in it
@@ -64,17 +66,26 @@ class RelationAttention(nn.Module):
     def _attend(
         self, edges: Edges, text: Tensor, has_text: Tensor, h_src: Tensor, h_dst: Tensor
     ) -> Tensor:
-        value = self.fusion(text, h_src, has_text).unflatten(1, (self.heads, -1))
+        value, score = self._messages(text, has_text, h_src)
         # a_dst . W_dst h_i with the weights multiplied first: a column a head, not ``dim`` of them
         by_head = self.receiver.weight.unflatten(0, (self.heads, -1))
         to_score = (by_head * self.attend_dst.unsqueeze(-1)).sum(1)
         out = attend(
             edges,
-            # a_src . v_j by one product with a block a head: half a pass over the values each way
-            value.flatten(1) @ torch.block_diag(*self.attend_src.unsqueeze(-1)),
+            score,
             h_dst @ to_score.T,
-            value,
+            value.unflatten(1, (self.heads, -1)),
             dropout=self.attention_dropout if self.training else 0.0,
             kernels=self.kernels,
         )
         return out.flatten(1)
+
+    def _messages(self, text: Tensor, has_text: Tensor, h_src: Tensor) -> tuple[Tensor, Tensor]:
+        """v_j [n_src, dim] and a_src . v_j [n_src, heads]."""
+        if self.fusion.operator == "gate" and by_node(self.kernels, text, h_src):
+            maps: tuple[Any, Any] = self.fusion.text.weight, self.fusion.graph.weight
+            parts = self.fusion.gate_weight
+            return gate(text, h_src, has_text, parts.weight, parts.bias, *maps, self.attend_src)
+        value = self.fusion(text, h_src, has_text)
+        # a_src . v_j by one product with a block a head: half a pass over the values each way
+        return value, value @ torch.block_diag(*self.attend_src.unsqueeze(-1))

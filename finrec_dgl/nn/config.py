@@ -11,7 +11,7 @@ RELATIONS = ("derived", "observed")
 FUSIONS = ("gate", "concat", "sum", "text", "graph")
 HEADS = ("dot", "mlp")
 IDS = ("items", "both", "none")
-IDS_STARTS = ("spectral", "random")
+IDS_STARTS = ("auto", "spectral", "random")
 PSEUDO_TARGETS = ("prototypes", "columns", "file")
 
 
@@ -106,7 +106,8 @@ class HybridConfig:
     ``stream_two``    direct fusion of text and graph-convolutional features (formula 6)
     ``ids``           learned vectors of ``items``, of ``both`` users and items, or ``none``: users
                       without one are known by what they hold, their ties and their text
-    ``ids_start``     where learned vectors start: ``spectral`` or ``random``
+    ``ids_start``     where learned vectors start: ``spectral`` or ``random``; ``auto``: the first,
+                      unless the graph is too large for it (``finrec_dgl.nn.start``)
     ``spectral_power`` how fast the start's filter falls with the eigenvalue: 0 keeps all alike, 1
                       is two steps of a random walk
     ``spectral_users`` how much an active user's holdings count less in it: 0 all alike, 1 by 1 / d
@@ -143,7 +144,7 @@ class HybridConfig:
     stream_one: bool = True
     stream_two: bool = True
     ids: str = "items"
-    ids_start: str = "spectral"
+    ids_start: str = "auto"
     spectral_power: float = 0.5
     spectral_users: float = 0.5
     dim: int = 64

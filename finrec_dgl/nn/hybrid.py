@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS, NODE_TYPES, Relation, tie_relations
 from finrec_dgl.nn.config import HybridConfig
@@ -133,6 +134,8 @@ class HybridRecommender(nn.Module):
         width = width_one + width_two
         self.head = DotHead(width, quiet) if config.head == "dot" else MLPHead(width)
         self.item_bias = nn.Parameter(torch.zeros(shape.n_items))
+        self.row_gradients = False
+        """Whether gradients of learned vectors hold only the rows that a step used (sparse)."""
 
     @torch.no_grad()
     def start_from(self, start: Start) -> None:
@@ -229,7 +232,9 @@ class HybridRecommender(nn.Module):
         if self.ids is None:
             return self.item_bias.new_zeros(())
         rows = [
-            (self.ids[name] - self.get_buffer(f"anchor_{name}"))[seeds[name]].square().sum(1)
+            (self._vectors(name, seeds[name]) - self.get_buffer(f"anchor_{name}")[seeds[name]])
+            .square()
+            .sum(1)
             for name in self.ids
         ]
         return torch.cat(rows).mean()
@@ -270,8 +275,13 @@ class HybridRecommender(nn.Module):
             if self.ids is None or name not in self.ids:
                 states[name] = self.item_bias.new_zeros(sizes[name], self.config.dim_two)
             else:
-                states[name] = self.ids[name] if ids is None else self.ids[name][ids]
+                states[name] = self.ids[name] if ids is None else self._vectors(name, ids)
         return states
+
+    def _vectors(self, name: str, ids: Tensor) -> Tensor:
+        """z_i of the nodes ``ids`` [n]: [n, dim_two]."""
+        vectors = self.get_parameter(f"ids.{name}")
+        return functional.embedding(ids, vectors, sparse=self.row_gradients)
 
 
 def _text_maps(width: int, dim: int) -> nn.ModuleDict:

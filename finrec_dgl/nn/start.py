@@ -13,6 +13,8 @@ from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph.filters import normalised, singular_vectors
 from finrec_dgl.nn.config import HybridConfig
 
+_MOST_PRODUCTS = 2e8
+
 
 @dataclass(frozen=True)
 class Start:
@@ -27,9 +29,23 @@ def start_of(config: HybridConfig, snapshot: Snapshot, seed: int = 0) -> Start:
     popularity = np.bincount(snapshot.pairs.item, minlength=snapshot.n_items)
     bias = np.log1p(popularity)
     item_bias = torch.from_numpy(config.item_bias * (bias - bias.mean())).float()
-    if not config.uses_ids or config.ids_start == "random":
+    if not config.uses_ids or not starts_spectral(config, snapshot):
         return Start(item_bias, {})
     return Start(item_bias, spectral_vectors(config, snapshot, seed))
+
+
+def starts_spectral(config: HybridConfig, snapshot: Snapshot) -> bool:
+    """Whether learned vectors start at singular vectors.
+
+    Those are had from the products of all pairs of columns (or rows, if fewer), one entry for each
+    two products of a user: ``auto`` does without where that may be over 2e8, 2.4 GB.
+    """
+    if config.ids_start != "auto":
+        return config.ids_start == "spectral"
+    pairs = snapshot.pairs
+    shared = pairs.user if snapshot.n_users >= snapshot.n_items else pairs.item
+    held = np.bincount(shared).astype(np.float64)
+    return bool((held**2).sum() <= _MOST_PRODUCTS)
 
 
 def spectral_vectors(config: HybridConfig, snapshot: Snapshot, seed: int = 0) -> dict[str, Tensor]:
@@ -45,10 +61,8 @@ def spectral_vectors(config: HybridConfig, snapshot: Snapshot, seed: int = 0) ->
     matrix = snapshot.matrix()
     held = np.asarray(matrix.sum(axis=1)).reshape(-1)
     normal = normalised(matrix, config.spectral_users / 2)
-    vectors = {
-        "user": np.zeros((snapshot.n_users, config.dim_two)),
-        "item": np.zeros((snapshot.n_items, config.dim_two)),
-    }
+    sizes = {"user": snapshot.n_users, "item": snapshot.n_items}
+    vectors = {name: np.zeros((size, config.dim_two)) for name, size in sizes.items()}
     left, values, right = singular_vectors(normal, config.dim_two, seed)
     rank = len(values)
     if rank:

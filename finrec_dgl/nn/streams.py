@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS, NODE_TYPES, Relation
-from finrec_dgl.kernels import neighbour_sum, relation_edges
+from finrec_dgl.kernels import MOST_RELATIONS, by_node, mix, neighbour_sum, relation_edges
 from finrec_dgl.nn.attention import RelationAttention
 from finrec_dgl.nn.fusion import Fusion, linear_map
 
@@ -43,6 +43,11 @@ class RelationMixer(nn.Module):
             self.bias = nn.Parameter(torch.zeros(relations, dim))
             self.query = nn.Parameter(torch.empty(dim))
             nn.init.normal_(self.query, std=dim**-0.5)
+
+    @property
+    def weights(self) -> tuple[Tensor, Tensor, Tensor] | None:
+        """W, b and q; None where there is but one relation."""
+        return None if self.relations == 1 else (self.transform.weight, self.bias, self.query)
 
     def forward(self, outputs: Tensor, present: Tensor) -> Tensor:
         """[relations, n, dim] and bool [relations, n] -> [n, dim]."""
@@ -79,6 +84,7 @@ class AttentionLayer(nn.Module):
         self.relations = tuple(relations)
         self.dropout = dropout
         self.last = last
+        self.kernels = kernels
         self.messages = nn.ModuleDict(
             {
                 key(relation): RelationAttention(dim, heads, fusion, attention_dropout, kernels)
@@ -112,10 +118,17 @@ class AttentionLayer(nn.Module):
                     )
                 )
                 present.append(edges.in_degree > 0)
-            mixed = self.mixers[name](torch.stack(brought), torch.stack(present))
-            state = mixed + self.own[name](own[name])
-            out[name] = state if self.last else functional.relu(state)
+            out[name] = self._mix(name, brought, torch.stack(present), own[name])
         return out
+
+    def _mix(self, name: str, brought: list[Tensor], present: Tensor, own: Tensor) -> Tensor:
+        """[n_dst, dim] of what each relation brought, and of the node's own part."""
+        mixer: Any = self.mixers[name]
+        weight: Any = self.own[name].weight
+        if by_node(self.kernels, own, *brought) and len(brought) <= MOST_RELATIONS:
+            return mix(brought, present, own, weight, mixer.weights, relu=not self.last)
+        state = mixer(torch.stack(brought), present) + self.own[name](own)
+        return state if self.last else functional.relu(state)
 
 
 def key(relation: Relation) -> str:

@@ -31,7 +31,7 @@ from finrec_dgl.recommending.derived import (
 )
 from finrec_dgl.recommending.evidence import Evidence, holdings, tied
 from finrec_dgl.sampling import Blocks
-from finrec_dgl.training import DerivedScorer, ModelScorer
+from finrec_dgl.training import DerivedScorer, ModelScorer, SampledScorer
 
 MOST_REASONS = 3
 FEWEST_TO_TELL = 3
@@ -170,7 +170,10 @@ def _with_copies(graph: Any, user: int, evidence: Sequence[Evidence]) -> Any:
 
 
 def explain(
-    scorer: ModelScorer | DerivedScorer, dataset: Dataset, user: int, items: np.ndarray
+    scorer: ModelScorer | SampledScorer | DerivedScorer,
+    dataset: Dataset,
+    user: int,
+    items: np.ndarray,
 ) -> list[tuple[Reason, ...]]:
     """For each of ``items`` the reasons why ``scorer`` scores it high for ``user``.
 

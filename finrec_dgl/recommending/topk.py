@@ -12,12 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from finrec_dgl.base.errors import TrainingError, UsageError
+from finrec_dgl.base.errors import UsageError
 from finrec_dgl.base.files import write_atomically
 from finrec_dgl.base.progress import SILENT, Progress, Task
-from finrec_dgl.dataset import Dataset
+from finrec_dgl.dataset import Dataset, Pairs
+from finrec_dgl.evaluation.scores import Scoring, columns_of
+from finrec_dgl.kernels.ranking import best_columns
 from finrec_dgl.recommending.reasons import Reason, explain
-from finrec_dgl.training import DerivedScorer, ModelScorer, Run
+from finrec_dgl.training import DerivedScorer, ModelScorer, Run, SampledScorer
 
 MEMORY = 64 * 2**20
 """Bytes that the scores of one chunk of users, and what is made of them, may take."""
@@ -62,7 +64,7 @@ def recommend(
     dataset = run.dataset
     user = dataset.user_index(user_id)
     ranker = _Ranker(run.scorer("test"), dataset, known)
-    _, columns, scores = ranker.best(np.array([user]), k)
+    ((_, _, columns, scores),) = ranker.best(np.array([user]), k)
     items = ranker.items[columns]
     why = explain(ranker.scorer, dataset, user, items) if reasons else [()] * len(items)
     return [
@@ -126,10 +128,8 @@ def recommend_all(
 
 def _row_groups(ranker: _Ranker, k: int, task: Task) -> Iterator[pa.Table]:
     pending: list[pa.Table] = []
-    n_users = ranker.dataset.n_users
-    for start in range(0, n_users, ranker.chunk):
-        users = np.arange(start, min(start + ranker.chunk, n_users))
-        pending.append(ranker.table(users, k))
+    for users, row, column, score in ranker.best(np.arange(ranker.dataset.n_users), k):
+        pending.append(ranker.table(users, row, column, score))
         task.advance(len(users))
         if sum(map(len, pending)) >= ROW_GROUP:
             yield pa.concat_tables(pending)
@@ -138,33 +138,12 @@ def _row_groups(ranker: _Ranker, k: int, task: Task) -> Iterator[pa.Table]:
         yield pa.concat_tables(pending)
 
 
-def top_items(scores: np.ndarray, k: int) -> np.ndarray:
-    """int64 [B, min(k, C)]: the columns of the ``k`` greatest of ``scores`` [B, C], best first.
-
-    Equal scores go by column, at the border of the ``k`` too, so the answer does not depend on how
-    the sort is done. Scores of -inf come last.
-    """
-    n_rows, n_columns = scores.shape
-    k = min(k, n_columns)
-    if not k or not n_rows:
-        return np.zeros((n_rows, k), np.int64)
-    # a copy, so that the partition of all scores is let go
-    border = np.partition(scores, n_columns - k, axis=1)[:, n_columns - k, None].copy()
-    chosen = scores >= border
-    for row in np.flatnonzero(np.count_nonzero(chosen, axis=1) > k).tolist():
-        among = np.flatnonzero(chosen[row])
-        chosen[row] = False
-        chosen[row, among[np.argsort(-scores[row, among], kind="stable")[:k]]] = True
-    columns = np.flatnonzero(chosen).reshape(n_rows, k) % n_columns
-    order = np.argsort(-np.take_along_axis(scores, columns, axis=1), axis=1, kind="stable")
-    best: np.ndarray = np.take_along_axis(columns, order, axis=1)
-    return best
-
-
 class _Ranker:
     """Ranks the candidates for users; ``items`` int64 [C] are the candidates' nodes."""
 
-    def __init__(self, scorer: ModelScorer | DerivedScorer, dataset: Dataset, known: bool) -> None:
+    def __init__(
+        self, scorer: ModelScorer | SampledScorer | DerivedScorer, dataset: Dataset, known: bool
+    ) -> None:
         self.scorer = scorer
         self.dataset = dataset
         self.known = known
@@ -173,39 +152,28 @@ class _Ranker:
         self.items = np.flatnonzero(candidates)
         self._column = np.full(len(candidates), -1)
         self._column[self.items] = np.arange(len(self.items))
-        self._pairs = scorer.snapshot.pairs
-        self._indptr = self._pairs.indptr(dataset.n_users)
-        # of each user: the scores of all items, those of the candidates, and their partition
-        self.chunk = max(1, MEMORY // max(1, 4 * len(candidates) + 8 * len(self.items)))
+        # beside the scores: those of the candidates, and their partition
+        self._scoring = Scoring(scorer, self.items, len(candidates), memory=MEMORY, beside=8)
 
-    def best(self, users: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Rows of ``users`` int64 [n], columns of ``items`` int64 [n], scores float32 [n]."""
-        scores = self.scorer.score(users)[:, self.items]
-        if not np.isfinite(scores).all():
-            raise TrainingError(
-                "the model gave scores that are not finite",
-                expected="a finite number for every candidate",
-                mend="train again with a lower learning rate or clip",
-            )
-        if not self.known:
-            row, column = self._held(users)
-            scores[row, column] = -np.inf
-        columns = top_items(scores, k)
-        best = np.take_along_axis(scores, columns, axis=1)
-        row, place = np.nonzero(np.isfinite(best))
-        return row, columns[row, place], best[row, place]
+    def best(
+        self, users: np.ndarray, k: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """Some of ``users`` at a time with their best.
 
-    def _held(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Row and column of every candidate that one of ``users`` holds."""
-        slices = [slice(self._indptr[user], self._indptr[user + 1]) for user in users.tolist()]
-        held = [self._column[self._pairs.item[one]] for one in slices]
-        row = np.repeat(np.arange(len(users)), [len(one) for one in held])
-        column = np.concatenate(held) if held else np.zeros(0, np.int64)
-        return row[column >= 0], column[column >= 0]
+        Rows of those users int64 [n], columns of ``items`` int64 [n], scores [n].
+        """
+        nothing = Pairs(np.zeros(0, np.int32), np.zeros(0, np.int32))
+        pairs = nothing if self.known else self.scorer.snapshot.pairs
+        for chunk, scores in self._scoring.chunks(users):
+            found = best_columns(scores, columns_of(pairs, chunk, self._column), k)
+            if found is None:
+                self._scoring.refuse(scores)
+            yield chunk, *found
 
-    def table(self, users: np.ndarray, k: int) -> pa.Table:
-        """The rows of the file for ``users``."""
-        row, column, score = self.best(users, k)
+    def table(
+        self, users: np.ndarray, row: np.ndarray, column: np.ndarray, score: np.ndarray
+    ) -> pa.Table:
+        """The rows of the file for what ``best`` gave."""
         items = pa.array(self.items[column])
         first = np.searchsorted(row, row)  # rows ascend: where each user's begin
         return pa.table(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from finrec_dgl.kernels import Compressed
+from finrec_dgl.kernels import Compressed, Edges
 from finrec_dgl.kernels.library import find_library
 
 _FEW = 64  # above, native code marks what it has drawn in bits
@@ -20,11 +20,40 @@ _WORD = (1 << 64) - 1
 class Gone:
     """Edges that must not be drawn: where they stand, int32 [k], distinct and rising.
 
-    ``first`` int32 [rows]: where the first of a row's stands in ``places``, plus 1; 0 without any.
+    ``marked`` int64 [rows / 64, rounded up], a bit for each row that has such an edge, and
+    ``first`` int32 [rows], where its first stands in ``places``, are for native code alone.
     """
 
     places: Tensor
-    first: Tensor
+    marked: Tensor | None = None
+    first: Tensor | None = None
+
+
+class Marks:
+    """Room to mark edges of one relation, over ``size`` receivers, and to take the marks back."""
+
+    def __init__(self, size: int) -> None:
+        self.marked = torch.zeros(size // 64 + 1, dtype=torch.int64)
+        self.first = torch.empty(size, dtype=torch.int32)
+        self.given: tuple[Tensor, Tensor] | None = None
+
+    def mark(self, edges: Edges, ids: Tensor) -> Gone:
+        """The edges ``ids`` int64 [k], which may repeat. Not twice without ``forget``."""
+        place, target = edges.places[0], edges.target
+        if find_library().handle is None:
+            return Gone(torch.unique(place[ids]))
+        places, count = place.new_empty(len(ids)), ids.new_empty(1)
+        # noted before: marks are taken back whatever happens
+        self.given = ids, target
+        given = (ids, place, target, torch.empty_like(ids), places, self.marked, self.first, count)
+        find_library().call("finrec_mark_gone", len(ids), *given)
+        return Gone(places[: int(count)], self.marked, self.first)
+
+    def forget(self) -> None:
+        """Take the marks back."""
+        if self.given is not None:
+            find_library().call("finrec_unmark_gone", len(self.given[0]), *self.given, self.marked)
+            self.given = None
 
 
 def draw_neighbours(
@@ -42,7 +71,9 @@ def draw_neighbours(
     """
     if find_library().handle is None:
         return _draw_plainly(rows, nodes, fanout, key, gone)
-    given = (gone.first, len(gone.places), gone.places) if gone else (None, 0, None)
+    given: tuple[int | Tensor | None, ...] = (0, None, None, None)
+    if gone is not None:
+        given = (len(gone.places), gone.places, gone.marked, gone.first)
     indptr = nodes.new_empty(len(nodes) + 1)
     call = find_library().call
     call("finrec_count_neighbours", len(nodes), fanout, nodes, rows.indptr, *given, indptr)

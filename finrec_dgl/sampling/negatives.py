@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from finrec_dgl.kernels.library import find_library
+
 NEGATIVES = ("all", "uniform", "popularity", "in-batch")
 
 
@@ -27,7 +29,7 @@ class NegativeSampler:
     ``popularity``: as likely as it is held; ``in-batch``: the batch's own positives. A product that
     is drawn twice stands there once.
 
-    ``user``, ``item`` int64 [E]: what may be learned from, ordered by user. ``reject_held``: no
+    ``user``, ``item`` int [E]: what may be learned from, ordered by user. ``reject_held``: no
     user has a negative among the products that they hold by it.
     """
 
@@ -43,19 +45,20 @@ class NegativeSampler:
         reject_held: bool = True,
     ) -> None:
         self.kind, self.count, self.n_items = kind, count, n_items
-        self.item = item
+        self.item = np.ascontiguousarray(item, np.int32)
         self.reject_held = reject_held
-        self.indptr = np.searchsorted(user, np.arange(n_users + 1))
+        self.indptr = np.append(0, np.cumsum(np.bincount(user, minlength=n_users)))
         popularity = np.bincount(item, minlength=n_items).astype(np.float64)
         self.share = popularity / max(popularity.sum(), 1)
 
     def draw(self, positives: np.ndarray, rng: np.random.Generator) -> Candidates:
-        """The candidates of a batch with the given positives, int64 [B]."""
+        """The candidates of a batch with the given positives, int [B]."""
         if self.kind == "all":
             return Candidates(np.arange(self.n_items), np.ones(self.n_items, bool))
         if self.kind == "in-batch":
-            items = np.unique(positives)
+            items = np.unique(positives).astype(np.int64)
             return Candidates(items, np.ones(len(items), bool))
+        drawn: np.ndarray
         if self.kind == "uniform":
             drawn = rng.integers(0, self.n_items, self.count)
         else:
@@ -66,16 +69,18 @@ class NegativeSampler:
         items = np.flatnonzero(present)
         return Candidates(items, present[items] == 2)
 
-    def allowed(self, users: np.ndarray, user_row: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """bool [B, C]: which of ``items`` may be negatives of the user of each row.
-
-        ``users`` int64 [n], distinct; ``user_row`` [B]: where each row's stands in it.
-        """
+    def allowed(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """bool [B, C]: which of ``items`` int64 [C] may be negatives of ``users`` int [B]."""
         free = np.ones((len(users), len(items)), dtype=bool)
         if not self.reject_held:
-            return free[user_row]
-        column = np.full(self.n_items, -1)
-        column[items] = np.arange(len(items))
+            return free
+        column = np.full(self.n_items, -1, np.int32)
+        column[items] = np.arange(len(items), dtype=np.int32)
+        if find_library().handle is not None:
+            rows = np.ascontiguousarray(users, np.int32)
+            arrays = (rows, self.indptr, self.item, column, free)
+            find_library().call("finrec_mask_held", *free.shape, *arrays)
+            return free
         start, counts = self.indptr[users], np.diff(self.indptr)[users]
         first = np.cumsum(counts) - counts
         at = np.arange(counts.sum()) + np.repeat(start - first, counts)
@@ -83,7 +88,7 @@ class NegativeSampler:
         held_row = np.repeat(np.arange(len(users)), counts)
         inside = held_column >= 0
         free[held_row[inside], held_column[inside]] = False
-        return free[user_row]
+        return free
 
     def log_expected(self, positives: int, items: np.ndarray) -> np.ndarray | None:
         """float32 [C]: log of how often each of ``items`` is expected in a batch of ``positives``.

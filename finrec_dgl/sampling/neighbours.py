@@ -6,14 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from finrec_dgl.base.errors import UsageError
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS, NODE_TYPES, Relation
 from finrec_dgl.kernels import Edges, Layer, relation_edges
-from finrec_dgl.sampling.draws import Gone, Numbers, draw_neighbours, mix
+from finrec_dgl.sampling.draws import Gone, Marks, Numbers, draw_neighbours, mix
 from finrec_dgl.sampling.layers import Blocks
 
 
@@ -21,8 +20,9 @@ class NeighborSampler:
     """Samples for each layer up to ``fanout`` in-neighbours a node and relation (-1: all).
 
     ``fanouts`` is given from the layer of the seeds outwards, as users of GraphSAGE expect.
-    ``relations``: those to sample, None: all of the graph. Neighbours are distinct, and each set of
-    them as likely as any other. May be used by several threads at once.
+    ``relations``: those to sample, both of interactions among them; None: all of the graph.
+    Neighbours are distinct, and each set of them as likely as any other. May be used by several
+    threads at once.
     """
 
     def __init__(
@@ -113,37 +113,29 @@ class NeighborSampler:
 
 
 class _Scratch:
-    """What one call of the sampler writes to: numbers of nodes, and where seed edges stand."""
+    """What one call of the sampler writes to: numbers of nodes, and marks of seed edges."""
 
     def __init__(self, sizes: Mapping[str, int]) -> None:
         self.numbers = {name: Numbers(size) for name, size in sizes.items()}
-        self.first = {name: np.zeros(size, np.int32) for name, size in sizes.items()}
-        self.marked: dict[str, np.ndarray] = {}
+        self.marks = {
+            relation: Marks(sizes[relation[2]]) for relation in (INTERACTS, INTERACTED_BY)
+        }
 
     def mark(self, edges: Mapping[Relation, Edges], exclude: Tensor | None) -> dict[Relation, Gone]:
         """The interactions ``exclude`` in the order of either relation."""
         if exclude is None or not len(exclude):
             return {}
-        ids = np.unique(exclude.numpy())
-        gone = {}
-        for relation in (INTERACTS, INTERACTED_BY):
-            one, name = edges[relation], relation[2]
-            if ids[0] < 0 or ids[-1] >= len(one):
-                raise UsageError(
-                    "the number of an interaction is out of range",
-                    expected=f"numbers from 0 to {len(one) - 1}",
-                )
-            # both rise together: edges stand in the order of their receivers
-            places = np.sort(one.places[0].numpy()[ids])
-            nodes, at = np.unique(np.sort(one.target.numpy()[ids]), return_index=True)
-            self.marked[name] = nodes
-            self.first[name][nodes] = at + 1
-            gone[relation] = Gone(torch.from_numpy(places), torch.from_numpy(self.first[name]))
-        return gone
+        ids = exclude.long().contiguous()
+        least, most = ids.aminmax()
+        if int(least) < 0 or int(most) >= len(edges[INTERACTS]):
+            raise UsageError(
+                "the number of an interaction is out of range",
+                expected=f"numbers from 0 to {len(edges[INTERACTS]) - 1}",
+            )
+        return {relation: one.mark(edges[relation], ids) for relation, one in self.marks.items()}
 
     def clean(self) -> None:
-        for one in self.numbers.values():
-            one.forget()
-        for name, nodes in self.marked.items():
-            self.first[name][nodes] = 0
-        self.marked = {}
+        for numbers in self.numbers.values():
+            numbers.forget()
+        for marks in self.marks.values():
+            marks.forget()

@@ -93,6 +93,8 @@ def days_without_dashes(column: pa.ChunkedArray) -> bool:
 
 def _whole(numbers: pa.ChunkedArray) -> pa.ChunkedArray:
     whole = numbers.cast(pa.int64(), safe=False)
+    if not (pc.max(whole).as_py() or 0) > _MILLISECONDS:
+        return whole
     return pc.if_else(pc.greater(whole, _MILLISECONDS), pc.divide(whole, 1000), whole)
 
 

@@ -8,6 +8,7 @@ gives the scores by which its customers chose.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ __all__ = [
 ]
 
 FILE_FORMATS = ("csv", "parquet")
+_DISTINCT = ("user_id", "source_id", "target_id", "timestamp")
 MARKER = "world.json"
 """The file that tells a folder of ours; it holds the World, for whoever makes it again."""
 
@@ -166,10 +168,17 @@ def _write(folder: Path, name: str, schema: pa.Schema, batches: Any, file_format
     """Write one table piece by piece; returns its rows."""
     path = folder / f"{name}.{file_format}"
     rows = 0
-    with _writer(path, schema, file_format) as writer:
+    with _writer(path, schema, file_format) as writer, ThreadPoolExecutor(1) as pool:
+        written: Future[None] | None = None
         for batch in batches:
-            writer.write_batch(_spell_times(batch) if file_format == "csv" else batch)
+            if written is not None:
+                written.result()
+            # while the next batch is made
+            spelt = _spell_times(batch) if file_format == "csv" else batch
+            written = pool.submit(writer.write_batch, spelt)
             rows += batch.num_rows
+        if written is not None:
+            written.result()
     return rows
 
 
@@ -178,7 +187,9 @@ def _writer(path: Path, schema: pa.Schema, file_format: str) -> Any:
     if file_format == "parquet":
         from pyarrow import parquet
 
-        return parquet.ParquetWriter(path, schema, compression="zstd")
+        # of values that hardly repeat within a fortnight a dictionary costs more than it saves
+        repeated = [one for one in schema.names if one not in _DISTINCT]
+        return parquet.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeated)
     from pyarrow import csv
 
     if "timestamp" in schema.names:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
+import itertools
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +18,13 @@ import numpy as np
 from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.base.errors import ConfigError, DataError, FinrecError
 from finrec_dgl.base.files import read_json, sha256
-from finrec_dgl.text import hub, minilm
+from finrec_dgl.text import bert, hub, minilm
 
 if TYPE_CHECKING:
     import torch
 
 POOLINGS = ("auto", "mean", "cls", "last")
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("auto", "float32", "bfloat16", "int8")
 
 # How sentence-transformers names its poolings, in its newer form and in its older one.
 _POOLING_NAMES = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
@@ -34,6 +36,8 @@ _POOLING_FLAGS = {
     "pooling_mode_mean_sqrt_len_tokens": "mean_sqrt_len_tokens",
     "pooling_mode_weightedmean_tokens": "weightedmean",
 }
+_MARGIN = 1.3
+"""How much faster a precision that rounds more must be."""
 _WEIGHED = (".json", ".txt", ".model", ".safetensors", ".py")
 
 
@@ -51,8 +55,10 @@ class EncoderSpec:
         or ``auto``: what the model's sentence-transformers files say, else ``mean`` for encoders
         and ``last`` for decoders.
     max_length: tokens kept of each text, special tokens and prefix included.
-    precision: of the forward pass, ``float32``, ``bfloat16``, or ``auto``: bfloat16 where this
-        processor is measured to be faster in it. Pooling is float32 always.
+    precision: of the forward pass, ``float32``, ``bfloat16``, ``int8`` (weights and inputs of
+        linear layers in 8 bits, all else float32, on the CPU), or ``auto``: what this
+        processor is measured to be fastest in, int8 for ``minilm`` only, whose vectors were
+        compared. Pooling is float32 always.
     prefix: put before every text, such as an instruction (``"query: "``).
     normalize: divide each vector by its L2 norm.
     trust_remote_code: run Python code that comes with the model; only for code you have read.
@@ -114,14 +120,20 @@ class Model:
         }
 
 
-def resolve(spec: EncoderSpec) -> Model:
+def resolve(spec: EncoderSpec, *, trained: bool = False) -> Model:
     """Find the model of ``spec`` and decide what it leaves open; no weights are loaded yet.
 
-    Raises DataError where the model cannot be had or its files do not say how to pool.
+    ``trained``: gradients will be asked for, which 8-bit integers do not have; in their place
+    stands what ``auto`` gives without them. Raises DataError where the model cannot be had or its
+    files do not say how to pool.
     """
     folder, identity = _locate(spec)
     pooling = _pooling(folder) if spec.pooling == "auto" else spec.pooling
-    precision = fastest_precision() if spec.precision == "auto" else spec.precision
+    precision = spec.precision
+    if trained and precision == "int8":
+        precision = "auto"
+    if precision == "auto":
+        precision = fastest_precision(int8=identity == minilm.REVISION and not trained)
     return Model(spec, folder, identity, pooling, precision)
 
 
@@ -237,30 +249,42 @@ def device() -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
-@functools.lru_cache(maxsize=1)
-def fastest_precision() -> str:
-    """``bfloat16`` where a matrix product takes well under float32's time, else ``float32``.
+@functools.lru_cache(maxsize=2)
+def fastest_precision(int8: bool = False) -> str:
+    """Whichever of float32, bfloat16 and (where ``int8`` is set) int8 multiplies fastest here.
 
-    Measured once a process, in some 50 ms. A processor without bfloat16 instructions emulates it
-    (measured on one with AVX2 only: an eighth of float32's speed), one with them should gain
-    clearly; the margin of 1.3 between the two is there so that every run decides alike.
+    Measured once a process, in some 50 ms; one that rounds more must be faster by a margin, so that
+    every run decides alike. A processor without bfloat16 instructions emulates it (measured on one
+    with AVX2 only: an eighth of float32's speed), one with them should gain clearly.
     """
     import torch
 
+    from finrec_dgl.kernels.int8 import Int8Linear, has_int8
+
     if torch.cuda.is_available():
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
-    left, right = torch.ones(256, 384), torch.ones(384, 384)
-    seconds = {torch.float32: float("inf"), torch.bfloat16: float("inf")}
+    with torch.random.fork_rng(devices=[]):
+        linear = torch.nn.Linear(384, 384)
+    x = torch.ones(256, 384)
+    products: dict[str, tuple[Callable[[torch.Tensor], torch.Tensor], torch.Tensor]] = {
+        "float32": (linear, x),
+        "bfloat16": (copy.deepcopy(linear).bfloat16(), x.bfloat16()),
+    }
+    if int8 and has_int8():
+        products["int8"] = (Int8Linear(linear), x)
+    seconds = dict.fromkeys(products, float("inf"))
     with torch.inference_mode():
         # In turns, and the best of each, so that a neighbour's load does not decide.
         for _ in range(5):
-            for kind in seconds:
-                a, b = left.to(kind), right.to(kind)
+            for name, (product, inputs) in products.items():
                 start = time.perf_counter()
-                torch.nn.functional.linear(a, b)
-                seconds[kind] = min(seconds[kind], time.perf_counter() - start)
-    faster = seconds[torch.float32] > 1.3 * seconds[torch.bfloat16]
-    return "bfloat16" if faster else "float32"
+                product(inputs)
+                seconds[name] = min(seconds[name], time.perf_counter() - start)
+    fastest = "float32"
+    for name in products:
+        if seconds[fastest] > _MARGIN * seconds[name]:
+            fastest = name
+    return fastest
 
 
 @dataclass(frozen=True)
@@ -275,6 +299,10 @@ class Tokens:
         """Tokens of each text, int64 [n]."""
         return np.diff(self.starts)
 
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """The ids of the texts ``rows`` end to end."""
+        return np.concatenate([self.ids[self.starts[row] : self.starts[row + 1]] for row in rows])
+
 
 class Encoder:
     """A model in memory, ready to encode.
@@ -286,11 +314,13 @@ class Encoder:
 
     def __init__(self, model: Model) -> None:
         """Load ``model``. Raises DataError where its files cannot be used."""
+        import torch
+
         self.model = model
         with hub.quiet():
             self.tokenizer = _load_tokenizer(model)
             self.network = _load_network(model)
-        self.device = device()
+        self.device = torch.device("cpu") if model.precision == "int8" else device()
         self.network.to(self.device)
         self._pad = next(
             (
@@ -322,8 +352,8 @@ class Encoder:
                 return_token_type_ids=False,
                 verbose=False,
             )["input_ids"]
-            lengths.extend(len(row) for row in rows)
-            flat.append(np.fromiter((one for row in rows for one in row), dtype=np.int32))
+            lengths.extend(map(len, rows))
+            flat.append(np.fromiter(itertools.chain.from_iterable(rows), dtype=np.int32))
         ids = np.concatenate(flat) if flat else np.zeros(0, dtype=np.int32)
         return Tokens(ids, np.cumsum(lengths, dtype=np.int64))
 
@@ -336,7 +366,8 @@ class Encoder:
         import torch
 
         with torch.inference_mode():
-            vectors: np.ndarray = self.embed(tokens, rows).cpu().numpy()
+            embed = self._embed_packed if bert.is_bert(self.network) else self.embed
+            vectors: np.ndarray = embed(tokens, rows).cpu().numpy()
         if not np.isfinite(vectors).all():
             raise DataError(
                 "the text encoder gave values that are not finite",
@@ -352,14 +383,22 @@ class Encoder:
         lengths = tokens.lengths[rows]
         real = np.arange(lengths.max()) < lengths[:, None]
         ids = np.full(real.shape, self._pad, dtype=np.int64)
-        ids[real] = np.concatenate(
-            [tokens.ids[tokens.starts[r] : tokens.starts[r + 1]] for r in rows]
-        )
+        ids[real] = tokens.of(rows)
         mask = torch.from_numpy(real.astype(np.int64)).to(self.device)
         hidden = self.network(
             input_ids=torch.from_numpy(ids).to(self.device), attention_mask=mask
         ).last_hidden_state
-        pooled = pool(hidden.float(), mask, self.model.pooling)
+        return self._scaled(pool(hidden.float(), mask, self.model.pooling))
+
+    def _embed_packed(self, tokens: Tokens, rows: np.ndarray) -> torch.Tensor:
+        """The same of a BERT, without gradient."""
+        lengths = tokens.lengths[rows]
+        hidden = bert.hidden_states(self.network, tokens.of(rows), lengths)
+        return self._scaled(bert.pool_packed(hidden, lengths, self.model.pooling))
+
+    def _scaled(self, pooled: torch.Tensor) -> torch.Tensor:
+        import torch
+
         return torch.nn.functional.normalize(pooled, dim=1) if self.model.spec.normalize else pooled
 
     def _check_length(self) -> None:
@@ -424,7 +463,8 @@ def _load_network(model: Model) -> Any:
 
     # The argument was renamed, and its default changed, between the versions admitted.
     renamed = Version(transformers.__version__) >= Version("4.56")
-    kind = {"dtype" if renamed else "torch_dtype": getattr(torch, model.precision)}
+    dtype = torch.float32 if model.precision == "int8" else getattr(torch, model.precision)
+    kind = {"dtype" if renamed else "torch_dtype": dtype}
     try:
         config = transformers.AutoConfig.from_pretrained(
             model.folder,
@@ -458,7 +498,29 @@ def _load_network(model: Model) -> Any:
             expected="weights for every layer that config.json describes",
             where=str(model.folder),
         )
+    if model.precision == "int8":
+        _to_int8(network)
     return network.eval()
+
+
+def _to_int8(network: torch.nn.Module) -> None:
+    """Put Int8Linear in the place of every linear layer. Raises ConfigError where there is none."""
+    import torch
+
+    from finrec_dgl.kernels.int8 import Int8Linear
+
+    found = False
+    for module in list(network.modules()):
+        for name, child in list(module.named_children()):
+            if type(child) is torch.nn.Linear:
+                setattr(module, name, Int8Linear(child))
+                found = True
+    if not found:
+        raise ConfigError(
+            "precision is int8, but the text encoder has no linear layers of PyTorch's own",
+            expected="auto, float32 or bfloat16",
+            where="text encoder",
+        )
 
 
 def _unusable(model: Model, part: str, error: Exception) -> FinrecError:

@@ -6,7 +6,7 @@ from finrec_dgl.training.contrastive import FinetuneConfig
 from finrec_dgl.training.finetune import TextSource
 from finrec_dgl.training.loop import train
 from finrec_dgl.training.run import Run, load_run
-from finrec_dgl.training.scoring import DerivedScorer, ModelScorer
+from finrec_dgl.training.scoring import DerivedScorer, ModelScorer, SampledScorer
 from finrec_dgl.training.step import joint_loss
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "DerivedScorer",
     "FinetuneConfig",
     "ModelScorer",
+    "SampledScorer",
     "Run",
     "TextSource",
     "TrainConfig",

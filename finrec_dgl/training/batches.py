@@ -59,10 +59,9 @@ class Batches:
     def __init__(self, snapshot: Snapshot, config: TrainConfig) -> None:
         self.config = config
         self.graph = snapshot.graph()
-        self.user = snapshot.pairs.user.astype(np.int64)
-        self.item = snapshot.pairs.item.astype(np.int64)
+        self.user, self.item = snapshot.pairs.user, snapshot.pairs.item
         self.negatives = NegativeSampler(
-            config.negatives,
+            config.negatives_of(snapshot.n_items),
             config.n_negatives,
             self.user,
             self.item,
@@ -130,7 +129,7 @@ class Batches:
     ) -> Batch:
         """The batch of the interactions ``edges``; ``threads`` that sample, None: PyTorch's."""
         rng = np.random.default_rng((self.config.seed, epoch, number))
-        users, user_row = np.unique(self.user[edges], return_inverse=True)
+        users, user_row = np.unique(self.user[edges].astype(np.int64), return_inverse=True)
         user_row = user_row.reshape(-1)
         candidates = self.negatives.draw(self.item[edges], rng)
         items = candidates.items
@@ -145,7 +144,7 @@ class Batches:
             for layer in blocks.layers:
                 for one in layer.edges.values():
                     _ = one.by_sender  # the gradient's order, made here and not in the step
-        allowed = self.negatives.allowed(users, user_row, items)
+        allowed = self.negatives.allowed(self.user[edges], items)
         correction = None
         if self.config.loss == "softmax":
             correction = self.negatives.log_expected(len(edges), items)

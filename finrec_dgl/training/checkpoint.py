@@ -17,7 +17,15 @@ from finrec_dgl.base.files import write_atomically
 
 def save_weights(path: Path, weights: Mapping[str, Tensor], note: Mapping[str, str]) -> None:
     """Write named tensors, with ``note`` in the header, as safetensors, atomically."""
-    tensors = {name: tensor.detach().contiguous().clone() for name, tensor in weights.items()}
+    tensors: dict[str, Tensor] = {}
+    stored: set[int] = set()
+    for name, tensor in weights.items():
+        whole = tensor.detach().contiguous()
+        memory = whole.untyped_storage()
+        # the format takes no tensors that share memory; other ones need no copy
+        shared = memory.data_ptr() in stored or memory.nbytes() != whole.nbytes
+        tensors[name] = whole.clone() if shared else whole
+        stored.add(memory.data_ptr())
 
     def write(target: Path) -> None:
         try:

@@ -13,6 +13,8 @@ from finrec_dgl.training.contrastive import FinetuneConfig
 
 SAMPLERS = ("full", "neighbor")
 LOSSES = ("softmax", "bpr", "bce", "backtest")
+MOST_PRODUCTS = 20_000
+"""Products up to which ``auto`` takes all as candidates: 4,096 rows of so many take 330 MB."""
 
 PLAIN: Mapping[str, Any] = {
     "loss": "softmax",
@@ -47,7 +49,8 @@ class TrainConfig:
     ``window_users``  users a window and run, drawn from those with something to predict
     ``negatives``     ``all`` products, or a draw shared by the batch: ``uniform``, by
                       ``popularity``, or the other positives of the batch (``in-batch``); with
-                      ``softmax`` these join every draw, at the weight that corrects for it
+                      ``softmax`` these join every draw, at the weight that corrects for it;
+                      ``auto``: all up to 20,000 products, else by popularity
     ``n_negatives``   products drawn for ``uniform`` and ``popularity``
     ``reject_held``   what a user holds is never a negative of theirs, however negatives are drawn;
                       without, only the positive itself is not
@@ -55,6 +58,8 @@ class TrainConfig:
                       ``lambda_reg`` is on dense weights, ``lambda_ids`` on learned node vectors,
                       ``lambda_start`` on the distance of derived relations' weights to their start
     ``lr``            Adam's step size;  ``clip``: largest norm of the gradient
+    ``steps``         batches an epoch, of those that there are; 0: all, each interaction once
+    ``valid_users``   validation judges so many users at most, drawn once; 0: all
     ``epochs``        at most;  ``patience``: epochs without a better validation NDCG@10
     ``average``       the weights are the mean over so many last epochs, or over all of fewer,
                       without early stopping; 0: those of the best epoch
@@ -67,13 +72,13 @@ class TrainConfig:
     fanout: tuple[int, ...] = (10, 10, 10)
     batch_size: int = 4096
     workers: int = 0
-    prefetch: int = 2
+    prefetch: int = 0
     loss: str = "backtest"
     windows: int = 8
     window_step: float = 0.0
     warm_up: float = 90.0
     window_users: int = 512
-    negatives: str = "all"
+    negatives: str = "auto"
     n_negatives: int = 1024
     reject_held: bool = True
     lambda_rec: float = 1.0
@@ -83,6 +88,8 @@ class TrainConfig:
     lambda_start: float = 1e-3
     lr: float = 0.05
     clip: float = 1.0
+    steps: int = 0
+    valid_users: int = 50_000
     epochs: int = 15
     patience: int = 8
     average: int = 7
@@ -93,7 +100,7 @@ class TrainConfig:
         problems = [
             *choice("sampler", self.sampler, SAMPLERS),
             *choice("loss", self.loss, LOSSES),
-            *choice("negatives", self.negatives, NEGATIVES),
+            *choice("negatives", self.negatives, ("auto", *NEGATIVES)),
         ]
         for name in (
             *("batch_size", "n_negatives", "epochs", "patience"),
@@ -103,7 +110,7 @@ class TrainConfig:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 1")
         for name in (
             *("workers", "prefetch", "lambda_rec", "lambda_pseudo", "lambda_reg", "lambda_ids"),
-            *("lambda_start", "window_step", "warm_up", "average", "seed"),
+            *("lambda_start", "window_step", "warm_up", "average", "seed", "steps", "valid_users"),
         ):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
@@ -124,6 +131,12 @@ class TrainConfig:
         """The paper's form over observed relations: ``PLAIN`` where ``fields`` do not say else."""
         model = replace(fields.pop("model", HybridConfig()), relations="observed")
         return cls(model=model, **{**PLAIN, **fields})
+
+    def negatives_of(self, n_items: int) -> str:
+        """Which candidates a batch has where there are ``n_items`` products."""
+        if self.negatives != "auto":
+            return self.negatives
+        return "all" if n_items <= MOST_PRODUCTS else "popularity"
 
     def fanouts(self, depth: int) -> tuple[int, ...]:
         """One fanout for each of ``depth`` layers."""

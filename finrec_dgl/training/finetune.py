@@ -127,7 +127,7 @@ def open_texts(
         # a data set says nothing of whether to run its author's code
         trust_remote_code=source.trust_remote_code,
     )
-    model = resolve(spec)
+    model = resolve(spec, trained=True)
     if model.identity != recorded["model"]:
         raise DataError(
             f"the text encoder is {model.identity[:12]}, not the one that the data set was made by",

@@ -9,13 +9,16 @@ from torch import Tensor
 
 from finrec_dgl.base.errors import TrainingError
 from finrec_dgl.dataset import Dataset, Snapshot
+from finrec_dgl.evaluation import Scorer
 from finrec_dgl.nn import DerivedRecommender, PseudoTargets, pseudo_targets, start_of
 from finrec_dgl.training.backtest import Backtest
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import finite
 from finrec_dgl.training.model import build_model, parameter_groups
+from finrec_dgl.training.optimiser import RowAdam, clip_gradients
 from finrec_dgl.training.reconstruction import Reconstruction
-from finrec_dgl.training.scoring import DerivedScorer, ModelScorer, scorer_of
+from finrec_dgl.training.scoring import scorer_of
+from finrec_dgl.training.step import JointLoss
 
 
 class Learner:
@@ -37,8 +40,9 @@ class Learner:
             )
         else:
             self.objective = Reconstruction(self.model, snapshot, config, targets)
+            self.model.row_gradients = self.objective.batches.sampler is not None
         groups = parameter_groups(self.model, config.lr)
-        self.optimiser = torch.optim.Adam(groups, lr=config.lr)
+        self.optimiser = RowAdam(groups, lr=config.lr)
         self.sums: dict[str, Tensor] = {}
 
     def epoch(self, epoch: int, where: str | None = None) -> dict[str, float]:
@@ -58,10 +62,7 @@ class Learner:
                     where=where,
                     mend="try a smaller lr or clip; --resume starts at the last whole epoch",
                 )
-            self.optimiser.zero_grad()
-            loss.total.backward()
-            torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-            self.optimiser.step()
+            self.step(loss)
             terms = torch.stack([loss.total.detach(), loss.rec, loss.pseudo, loss.reg])
             sums += terms.double() * size
             seen += size
@@ -75,6 +76,13 @@ class Learner:
             "interactions_per_second": seen / max(seconds, 1e-9),
         }
 
+    def step(self, loss: JointLoss) -> None:
+        """Move the weights by the gradient of ``loss``, clipped."""
+        self.optimiser.zero_grad()
+        loss.total.backward()
+        clip_gradients(self.model.parameters(), self.config.clip)
+        self.optimiser.step()
+
     def add_to_mean(self) -> None:
         """Count the weights as they are into the mean."""
         for name, value in self.model.state_dict().items():
@@ -87,7 +95,7 @@ class Learner:
         self.model.load_state_dict(mean)
 
 
-def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> DerivedScorer | ModelScorer:
+def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> Scorer:
     """Train on what is before ``snapshot`` for ``config.epochs`` epochs, without a run on disk.
 
     For tuning on earlier windows: no early stopping, and the mean of the last ``config.average``
@@ -101,7 +109,7 @@ def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> DerivedSco
             learner.add_to_mean()
     if config.average:
         learner.take_mean()
-    return scorer_of(learner.model, snapshot)
+    return scorer_of(learner.model, snapshot, config)
 
 
 def _targets(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> PseudoTargets | None:

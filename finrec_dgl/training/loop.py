@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -78,6 +79,7 @@ def train(
         else:
             best = {"epoch": config.epochs, "value": None}
         if config.refit:
+            dataset.forget("train")
             trainer.refit(best)
         info |= {
             "state": "finished",
@@ -104,6 +106,7 @@ class _Trainer:
 
     def select(self) -> dict[str, Any]:
         """Train without the validation part; keep the weights of the best epoch."""
+        self._tell_drawn()
         phase = _Phase("select", self, "train")
         if self.config.average:
             self._train_through(phase)
@@ -126,6 +129,13 @@ class _Trainer:
                 phase.checkpoint(epoch, best)
                 task.advance(1, **_shown(terms, found["value"], best))
         return best
+
+    def _tell_drawn(self) -> None:
+        """Say where validation judges some users alone."""
+        most = self.config.valid_users
+        users = np.count_nonzero(np.bincount(self.dataset.targets("valid").user))
+        if most and users > most:
+            self.progress.note(f"validation judges {most:,} of {users:,} users, always the same")
 
     def refit(self, best: Mapping[str, Any]) -> None:
         """Train from scratch, as many epochs as were best, on all interactions before the cut."""
@@ -178,8 +188,9 @@ class _Phase:
 
     def judge(self, epoch: int, terms: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Validation NDCG@10; the weights are kept where it is the best so far."""
-        scorer = scorer_of(self.model, self.snapshot)
-        value = evaluate(scorer, self.dataset, "valid").metrics[WATCHED]
+        scorer = scorer_of(self.model, self.snapshot, self.config)
+        at_most = self.config.valid_users or None
+        value = evaluate(scorer, self.dataset, "valid", at_most=at_most).metrics[WATCHED]
         self.log.write({"phase": self.name, "epoch": epoch, **(terms or {}), WATCHED: value})
         best = self.state.get("best")
         found = {"epoch": epoch, "value": value}

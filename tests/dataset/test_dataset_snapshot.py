@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.dataset import Pairs, build_dataset, snapshot
-from finrec_dgl.dataset.snapshot import UNDATED, Profiles, StoredTexts, without_nodes
+from finrec_dgl.dataset.snapshot import UNDATED, Profiles, StoredTexts, sort_pairs, without_nodes
 from finrec_dgl.graph import INTERACTS, tie_relations
 
 
@@ -30,6 +30,22 @@ def test_pairs_as_ranges_and_as_a_matrix():
     assert dense.dtype == np.float32
     assert np.argwhere(dense).tolist() == [[1, 0], [1, 2], [3, 1]]
     assert len(Pairs(np.zeros(0, np.int32), np.zeros(0, np.int32)).indptr(2)) == 3
+
+
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 3)), max_size=40))
+def test_pairs_sorted_by_counting(rows):
+    """Catches equal pairs that change places, and users or items without any."""
+    user, item = (np.array([row[side] for row in rows], np.int32) for side in (0, 1))
+    found = sort_pairs(user, item, 7, 5)
+    expected = np.lexsort((np.arange(len(rows)), item, user))
+    assert np.array_equal(found.order, expected)
+    assert np.array_equal(found.user, user[expected])
+    assert np.array_equal(found.item, item[expected])
+    assert (found.user.dtype, found.item.dtype) == (np.int32, np.int32)
+    ends = found.ends
+    assert sorted(set(rows)) == list(
+        zip(found.user[ends].tolist(), found.item[ends].tolist(), strict=True)
+    )
 
 
 @given(

@@ -129,3 +129,19 @@ def test_what_cannot_be_evaluated_is_refused():
         Evaluation("test", (10,), np.array([0, 1]), {"mrr": np.zeros(3)}, targets=2)
     with pytest.raises(DataError, match="at least one user"):
         Evaluation("test", (10,), np.zeros(0, int), {}, targets=0)
+
+
+def test_of_many_users_some_are_drawn():
+    """Catches another draw each time, targets of users who were not drawn, or too many users."""
+    dataset, scores, *_ = world()
+    scorer = TableScorer(scores)
+    every = evaluate(scorer, dataset, "valid")
+    some, again = (evaluate(scorer, dataset, "valid", at_most=9) for _ in range(2))
+    assert np.array_equal(some.users, again.users)
+    assert len(some.users) == 9 < len(every.users)
+    rows = np.searchsorted(every.users, some.users)
+    for name, values in some.per_user.items():
+        np.testing.assert_array_equal(values, every.per_user[name][rows])
+    assert len(evaluate(scorer, dataset, "valid", at_most=10_000).users) == len(every.users)
+    with pytest.raises(UsageError, match="at_most is 0"):
+        evaluate(scorer, dataset, "valid", at_most=0)

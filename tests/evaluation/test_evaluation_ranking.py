@@ -11,7 +11,10 @@ from evaluation_worlds import TableScorer, brute_order, pairs_of
 from finrec_dgl.base.errors import DataError, TrainingError, UsageError
 from finrec_dgl.dataset.snapshot import Pairs
 from finrec_dgl.evaluation.metrics import UNRANKED
-from finrec_dgl.evaluation.ranking import rank_targets, tie_order
+from finrec_dgl.evaluation.ranking import rank_among, rank_targets, tie_order
+from finrec_dgl.evaluation.scores import Vectors
+from finrec_dgl.kernels import ranking as kernels
+from finrec_dgl.kernels.library import Library
 
 
 def random_world(rng, n_users=12, n_items=30, levels=5):
@@ -169,3 +172,49 @@ def test_unusable_arguments_are_refused():
     far = Pairs(np.array([0]), np.array([2]))
     with pytest.raises(DataError, match="a target pair names an item out of range"):
         rank_targets(scorer, far, one, np.ones(2, bool))
+
+
+class VectorScorer(TableScorer):
+    """Scores that are products of vectors of small whole numbers, so that none is rounded."""
+
+    def __init__(self, rng, n_users, n_items, bias=True):
+        self.user, self.item = (
+            rng.integers(-2, 3, (n, 5)).astype(np.float32) for n in (n_users, n_items)
+        )
+        self.bias = rng.integers(-2, 3, n_items).astype(np.float32) if bias else None
+        super().__init__(self.user @ self.item.T + (0 if self.bias is None else self.bias))
+
+    def vectors(self):
+        return Vectors(self.user, self.item, self.bias)
+
+
+@pytest.mark.parametrize("native", [True, False])
+@pytest.mark.parametrize("batch", [None, 4])
+def test_ranks_by_vectors_are_ranks_by_scores(monkeypatch, native, batch):
+    """Catches another order of ties, biases left out, and sets of candidates mixed up, where no
+    scores are asked for."""
+    if not native:
+        monkeypatch.setattr(kernels, "find_library", lambda: Library(None, "not built"))
+    rng = np.random.default_rng(0)
+    for seed in range(20):
+        _, held, targets, _ = random_world(rng, n_users=9, n_items=70)
+        targets |= rng.random(targets.shape) < 0.05  # some are held
+        scorer = VectorScorer(rng, 9, 70, bias=bool(seed % 2))
+        sets = rng.random((3, 70)) < 0.6
+        wanted, taken = pairs_of(targets), pairs_of(held)
+        found = rank_among(scorer, wanted, taken, sets, batch=batch)
+        assert scorer.asked == []
+        plain = rank_among(TableScorer(scorer.scores), wanted, taken, sets, batch=batch)
+        for one, other in zip(found, plain, strict=True):
+            assert np.array_equal(one.ranks, other.ranks)
+            assert np.array_equal(one.owner, other.owner)
+
+
+def test_vectors_that_are_not_finite_are_an_error_naming_the_scorer():
+    """Catches a diverged model whose vectors are ranked."""
+    scorer = VectorScorer(np.random.default_rng(0), 3, 6)
+    scorer.user[1, 0] = np.nan
+    scorer.scores[1] = np.nan
+    targets = pairs_of(np.ones((3, 6), bool))
+    with pytest.raises(TrainingError, match="the scorer table gave 6 scores that are not finite"):
+        rank_targets(scorer, targets, pairs_of(np.zeros((3, 6), bool)), np.ones(6, bool))

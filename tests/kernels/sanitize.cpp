@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <random>
+#include <utility>
 #include <vector>
 
 extern "C" {
@@ -11,12 +12,23 @@ void finrec_compress(int64_t, int64_t, const int32_t*, const int32_t*, int32_t*,
 void finrec_transpose(int64_t, int64_t, const int32_t*, const int32_t*, int32_t*, int32_t*);
 void finrec_without(int64_t, int64_t, const int32_t*, const int32_t*, const int32_t*, int32_t*,
                     int32_t*);
-void finrec_count_neighbours(int64_t, int64_t, const int32_t*, const int32_t*, const int32_t*,
-                             int64_t, const int32_t*, int32_t*);
+void finrec_mark_gone(int64_t, const int64_t*, const int32_t*, const int32_t*, int64_t*, int32_t*,
+                      uint64_t*, int32_t*, int64_t*);
+void finrec_unmark_gone(int64_t, const int64_t*, const int32_t*, uint64_t*);
+void finrec_count_neighbours(int64_t, int64_t, const int32_t*, const int32_t*, int64_t,
+                             const int32_t*, const uint64_t*, const int32_t*, int32_t*);
 void finrec_draw_neighbours(int64_t, int64_t, int64_t, uint64_t, const int32_t*, const int32_t*,
-                            const int32_t*, const int32_t*, int64_t, const int32_t*, int64_t,
-                            uint64_t*, const int32_t*, int32_t*);
+                            const int32_t*, int64_t, const int32_t*, const uint64_t*,
+                            const int32_t*, int64_t, uint64_t*, const int32_t*, int32_t*);
 void finrec_number_nodes(int64_t, int32_t*, int32_t*, int32_t*, int64_t*);
+void finrec_code_strings(int64_t, int64_t, const int32_t*, const uint8_t*, int64_t, uint64_t*, void*,
+                         int64_t*, int32_t*, int64_t*);
+void finrec_move_slots(int64_t, const uint64_t*, int64_t, uint64_t*);
+#define SCORES(T)                                                                          \
+    int64_t, int64_t, int64_t, int64_t, const T *, int64_t, const int32_t *, uint8_t *, int64_t, \
+        const T *, const T *, const T *, const int64_t *, const int32_t *
+void finrec_mask_held(int64_t, int64_t, const int32_t*, const int64_t*, const int32_t*,
+                      const int32_t*, uint8_t*);
 #define DECLARE(T, name)                                                                         \
     void finrec_attend_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*, const int32_t*, \
                               int64_t, int64_t, double, double, uint64_t, const T*, const T*,    \
@@ -26,7 +38,25 @@ void finrec_number_nodes(int64_t, int32_t*, int32_t*, int32_t*, int64_t*);
                                    const T*, const T*, const T*, const T*, const T*, const T*,   \
                                    const T*, const T*, T*, T*, T*, T*);                          \
     void finrec_sum_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*, const int32_t*,   \
-                           int64_t, const T*, const T*, T*);
+                           int64_t, const T*, const T*, T*);                                     \
+    void finrec_above_##name(SCORES(T), const int64_t*, int64_t, const T*, int64_t,              \
+                             const int32_t*, const int32_t*, int64_t*);                          \
+    void finrec_best_##name(SCORES(T), int64_t, T*, int32_t*, int64_t*);                         \
+    void finrec_picked_##name(SCORES(T), const int64_t*, const int32_t*, T*);                    \
+    void finrec_gate_##name(int64_t, int64_t, int64_t, int64_t, int64_t, const T*, const T*,     \
+                            const T*, const T*, const T*, const T*, const T*, const uint8_t*,    \
+                            T*, T*);                                                             \
+    void finrec_gate_grad_##name(int64_t, int64_t, int64_t, int64_t, int64_t, const T*,          \
+                                 const T*, const T*, const T*, const T*, const T*, const T*,     \
+                                 const T*, const T*, const T*, const uint8_t*, T*, const T*,     \
+                                 const T*, T*, T*, T*, T*);                                      \
+    void finrec_mix_##name(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, const T*,       \
+                           const T*, const T*, const T*, const T* const*, const uint8_t*,        \
+                           const T*, T*);                                                        \
+    void finrec_mix_grad_##name(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, const T*,  \
+                                const T*, const T*, const T*, const T*, const T*,                \
+                                const T* const*, const uint8_t*, const T*, T*, const T*, T*,     \
+                                T* const*, T*, T*);
 DECLARE(float, f32)
 DECLARE(double, f64)
 }
@@ -50,27 +80,46 @@ static std::unique_ptr<int32_t[]> room(int64_t n) {
 
 // a sample of neighbours, with and without edges left out, and its nodes' numbers
 static void sample(int64_t threads, int64_t n_src, int64_t n_dst, const int32_t* indptr,
-                   const int32_t* indices, int64_t n_gone, const int32_t* gone) {
-    auto nodes = room(n_dst), first = room(n_dst);
-    for (int64_t i = 0; i < n_dst; ++i) nodes[i] = int32_t(i);
-    for (int64_t g = n_gone, i = n_dst - 1; g-- > 0;) {
-        while (indptr[i] > gone[g]) --i;
-        first[i] = int32_t(g + 1);
+                   const int32_t* indices, int64_t n_ids, const int32_t* ids) {
+    const int64_t n = indptr[n_dst];
+    auto nodes = room(n_dst), first = room(n_dst), place = room(n), target = room(n);
+    for (int64_t i = 0; i < n_dst; ++i) {
+        nodes[i] = int32_t(i);
+        for (int64_t e = indptr[i]; e < indptr[i + 1]; ++e) {
+            place[e] = int32_t(e);
+            target[e] = int32_t(i);
+        }
     }
-    const int64_t words = indptr[n_dst] / 64 + 1;
-    std::unique_ptr<uint64_t[]> bits(new uint64_t[threads * words]());
-    const int32_t* const marks[] = {nullptr, first.get()};
+    const std::vector<int64_t> edges(ids, ids + n_ids);
+    std::vector<int64_t> keys(edges);
+    auto places = room(n_ids);
+    std::vector<uint64_t> marked(size_t(n_dst / 64 + 1));
+    const int64_t words = n / 64 + 1;
+    std::vector<uint64_t> bits(size_t(threads * words));
     for (int64_t fanout : {-1, 1, 10, 64, 200})
-        for (const int32_t* mark : marks) {
+        for (int64_t with : {0, 1}) {
+            int64_t n_gone = 0;
+            if (with)
+                finrec_mark_gone(n_ids, edges.data(), place.get(), target.get(), keys.data(),
+                                 places.get(), marked.data(), first.get(), &n_gone);
             auto at = room(n_dst + 1);
-            finrec_count_neighbours(n_dst, fanout, nodes.get(), indptr, mark, n_gone, gone,
-                                    at.get());
+            finrec_count_neighbours(n_dst, fanout, nodes.get(), indptr, n_gone, places.get(),
+                                    marked.data(), first.get(), at.get());
             auto to = room(at[n_dst]), table = room(n_src), seen = room(n_src);
-            finrec_draw_neighbours(threads, n_dst, fanout, 7, nodes.get(), indptr, indices, mark,
-                                   n_gone, gone, words, bits.get(), at.get(), to.get());
+            finrec_draw_neighbours(threads, n_dst, fanout, 7, nodes.get(), indptr, indices, n_gone,
+                                   places.get(), marked.data(), first.get(), words, bits.data(),
+                                   at.get(), to.get());
+            finrec_unmark_gone(n_ids, edges.data(), target.get(), marked.data());
             for (int64_t j = 0; j < n_src; ++j) table[j] = -1;
             int64_t count = 0;
             finrec_number_nodes(at[n_dst], to.get(), table.get(), seen.get(), &count);
+            // receivers as users, senders as items, those that came up as candidates
+            std::vector<int32_t> user(nodes.get(), nodes.get() + n_dst);
+            std::vector<int64_t> held_at(indptr, indptr + n_dst + 1);
+            std::vector<int32_t> held(indices, indices + n);
+            std::vector<uint8_t> allowed(size_t(n_dst * count), 1);
+            finrec_mask_held(n_dst, count, user.data(), held_at.data(), held.data(), table.get(),
+                             allowed.data());
         }
 }
 
@@ -120,6 +169,136 @@ static void sample(int64_t threads, int64_t n_src, int64_t n_dst, const int32_t*
 RUN(float, f32)
 RUN(double, f64)
 
+// Lists of columns, each rising: where each row's begin, then the columns.
+struct Lists {
+    std::unique_ptr<int64_t[]> at;
+    std::unique_ptr<int32_t[]> values;
+};
+
+static Lists lists(int64_t rows, int64_t columns, int64_t most) {
+    std::vector<int32_t> found;
+    std::unique_ptr<int64_t[]> at(new int64_t[rows + 1]());
+    for (int64_t i = 0; i < rows; ++i) {
+        for (int64_t c = 0, wanted = draw(0, most); c < columns && wanted; ++c)
+            if (draw(0, columns) <= most) {
+                found.push_back(int32_t(c));
+                --wanted;
+            }
+        at[i + 1] = int64_t(found.size());
+    }
+    auto values = room(int64_t(found.size()));
+    for (size_t k = 0; k < found.size(); ++k) values[k] = found[k];
+    return {std::move(at), std::move(values)};
+}
+
+#define RANK(T, name)                                                                              \
+    static void rank_##name(int64_t level, int64_t rows, int64_t n) {                              \
+        const int64_t threads = draw(1, 2), width = draw(1, 9), stride = n + 2, k = draw(1, 9);    \
+        const int64_t panels = (n + 47) / 48, parts = draw(1, 3);                                  \
+        auto given = fill<T>(rows * stride), left = fill<T>(rows * width);                         \
+        auto items = fill<T>(panels * width * 48), bias = fill<T>(panels * 48);                    \
+        auto columns = room(n), first = room(parts + 1);                                           \
+        for (int64_t c = 0; c < n; ++c) columns[c] = int32_t(stride - 1 - c);                      \
+        for (int64_t p = 1; p < parts; ++p) first[p] = int32_t(draw(first[p - 1], n));             \
+        first[parts] = int32_t(n);                                                                 \
+        const Lists held = lists(rows, n, 9), asked = lists(rows, n, 21);                          \
+        const int64_t targets = asked.at[rows];                                                    \
+        auto score = fill<T>(targets);                                                             \
+        auto border = room(parts * targets);                                                       \
+        for (int64_t t = 0; t < parts * targets; ++t) border[t] = int32_t(draw(0, n));             \
+        std::unique_ptr<int64_t[]> above(new int64_t[parts * targets]()), found(new int64_t[rows]); \
+        std::unique_ptr<uint8_t[]> finite(new uint8_t[rows]);                                      \
+        auto top = fill<T>(rows * k);                                                              \
+        auto best = room(rows * k);                                                                \
+        finrec_picked_##name(level, threads, rows, n, nullptr, 0, nullptr, nullptr, width,         \
+                             left.get(), items.get(), bias.get(), held.at.get(),                   \
+                             held.values.get(), asked.at.get(), asked.values.get(), score.get());  \
+        for (bool product : {false, true}) {                                                       \
+            const T* rows_given = product ? nullptr : given.get();                                 \
+            finrec_above_##name(level, threads, rows, n, rows_given, stride, columns.get(),        \
+                                finite.get(), width, left.get(), items.get(), bias.get(),          \
+                                held.at.get(), held.values.get(), asked.at.get(), targets,         \
+                                score.get(), parts, first.get(), border.get(), above.get());       \
+            finrec_best_##name(level, threads, rows, n, rows_given, stride, columns.get(),         \
+                               finite.get(), width, left.get(), items.get(), bias.get(),           \
+                               held.at.get(), held.values.get(), k, top.get(), best.get(),         \
+                               found.get());                                                       \
+        }                                                                                          \
+    }
+RANK(float, f32)
+RANK(double, f64)
+
+// a layer's work by node; rows at and beside the edges of blocks and of parts
+#define RUN_NODES(T, name)                                                                      \
+    static void run_nodes_##name(int64_t level, int64_t dim, int64_t relations) {               \
+        const int64_t n = draw(0, 3) ? draw(0, 1000) : 0, heads = draw(0, 1) ? 16 : 2;          \
+        const int64_t threads = draw(1, 2), square = dim * dim, size = n * dim;                 \
+        auto gate = fill<T>(2 * square), a = fill<T>(square), b = fill<T>(square);              \
+        auto bias = fill<T>(relations * dim), one = fill<T>(dim);                               \
+        auto text = fill<T>(size), state = fill<T>(size), value = fill<T>(size);                \
+        auto score = fill<T>(n * heads), grad = fill<T>(size);                                  \
+        std::unique_ptr<uint8_t[]> there(new uint8_t[relations * n]);                           \
+        for (int64_t k = 0; k < relations * n; ++k) there[k] = uint8_t(draw(0, 1));             \
+        finrec_gate_##name(level, threads, n, dim, heads, gate.get(), a.get(), b.get(),         \
+                           one.get(), one.get(), text.get(), state.get(), there.get(),          \
+                           value.get(), score.get());                                           \
+        const int64_t weights = 4 * square + 2 * dim;                                           \
+        auto room = fill<T>(16 * weights), to_weights = fill<T>(weights);                       \
+        auto to_text = fill<T>(size), to_state = fill<T>(size);                                 \
+        for (T* to : {static_cast<T*>(nullptr), to_text.get()})                                 \
+            finrec_gate_grad_##name(level, threads, n, dim, heads, gate.get(), a.get(),         \
+                                    b.get(), one.get(), one.get(), gate.get(), a.get(),         \
+                                    b.get(), text.get(), state.get(), there.get(),              \
+                                    value.get(), grad.get(), score.get(), room.get(), to,       \
+                                    to_state.get(), to_weights.get());                          \
+        std::vector<std::unique_ptr<T[]>> outs, grads;                                          \
+        std::vector<T*> at, to;                                                                 \
+        for (int64_t r = 0; r < relations; ++r) {                                               \
+            outs.push_back(fill<T>(size));                                                      \
+            grads.push_back(fill<T>(size));                                                     \
+            at.push_back(outs[r].get());                                                        \
+            to.push_back(grads[r].get());                                                       \
+        }                                                                                       \
+        const T* transform = relations > 1 ? a.get() : nullptr;                                 \
+        const T* query = relations > 1 ? one.get() : nullptr;                                   \
+        const int64_t mixer = 2 * square + (relations + 1) * dim, relu = draw(0, 1);            \
+        auto mix_room = fill<T>(16 * (mixer + relations * 48 * dim)), made = fill<T>(mixer);    \
+        finrec_mix_##name(level, threads, n, dim, relations, relu, b.get(), transform,          \
+                          bias.get(), query, at.data(), there.get(), state.get(), value.get()); \
+        finrec_mix_grad_##name(level, threads, n, dim, relations, relu, b.get(), transform,     \
+                               bias.get(), query, b.get(), transform, at.data(), there.get(),   \
+                               state.get(), relu ? value.get() : nullptr, grad.get(),           \
+                               mix_room.get(), to.data(), to_state.get(), made.get());          \
+    }
+RUN_NODES(float, f32)
+RUN_NODES(double, f64)
+// Strings of up to 20 bytes, some often; the table begins too small and grows as it is filled.
+static void code(int64_t n) {
+    std::unique_ptr<int32_t[]> at = room(n + 1);
+    for (int64_t i = 0; i < n; ++i) at[i + 1] = at[i] + int32_t(draw(0, 20));
+    std::unique_ptr<uint8_t[]> bytes(new uint8_t[at[n]]);
+    for (int64_t k = 0; k < at[n]; ++k) bytes[k] = uint8_t(draw(97, 98));
+    int64_t bits = 8, state[2] = {0, 0};
+    std::unique_ptr<uint64_t[]> slots(new uint64_t[1 << bits]());
+    std::unique_ptr<int64_t[]> known(new int64_t[1 << bits]), row(new int64_t[1 << (bits - 1)]);
+    auto codes = room(n);
+    for (int64_t done = 0; done < n;) {
+        finrec_code_strings(n - done, done, at.get() + done, bytes.get(), bits, slots.get(),
+                            known.get(), row.get(), codes.get() + done, state);
+        done += state[1];
+        if (done == n) break;
+        std::unique_ptr<uint64_t[]> more(new uint64_t[1 << (bits + 1)]());
+        finrec_move_slots(bits, slots.get(), bits + 1, more.get());
+        std::unique_ptr<int64_t[]> places(new int64_t[1 << (bits + 1)]), rows(new int64_t[1 << bits]);
+        for (int64_t k = 0; k < 2 * state[0]; ++k) places[k] = known[k];
+        for (int64_t k = 0; k < state[0]; ++k) rows[k] = row[k];
+        slots = std::move(more);
+        known = std::move(places);
+        row = std::move(rows);
+        ++bits;
+    }
+}
+
 int main() {
     const int64_t heads[] = {1, 2, 3, 4, 5, 8, 17, 128}, widths[] = {1, 3, 4, 7, 8, 16, 32};
     int64_t done = 0;
@@ -130,5 +309,23 @@ int main() {
                     run_f32(level, h, w);
                     run_f64(level, h, w);
                 }
+    for (int64_t level = 0; level < 3; ++level)
+        for (int64_t rows : {1, 5, 8, 97, 200})
+            for (int64_t columns : {1, 47, 48, 49, 959, 961, 2000}) {
+                rank_f32(level, rows, columns);
+                rank_f64(level, rows, columns);
+                ++done;
+            }
+    for (int64_t level = 0; level < 3; ++level)
+        for (int64_t dim : {16, 48, 64, 256})
+            for (int64_t relations : {1, 2, 5}) {
+                run_nodes_f32(level, dim, relations);
+                run_nodes_f64(level, dim, relations);
+                ++done;
+            }
+    for (int64_t n : {0, 1, 63, 64, 65, 3000}) {
+        code(n);
+        ++done;
+    }
     printf("%lld\n", static_cast<long long>(done));
 }

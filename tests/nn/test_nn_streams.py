@@ -9,7 +9,7 @@ from snapshots import make_snapshot
 
 from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn import features_of
-from finrec_dgl.nn.streams import RelationMixer, StreamTwo, convolve
+from finrec_dgl.nn.streams import AttentionLayer, RelationMixer, StreamTwo, convolve
 from finrec_dgl.sampling import NeighborSampler, whole_graph
 
 
@@ -104,3 +104,36 @@ def test_activity_halves_with_age():
     assert torch.equal(found.activity["user"], found.degree["user"])
     plain = features_of(snapshot)
     assert torch.equal(plain.activity["item"], plain.degree["item"])
+
+
+@pytest.mark.parametrize("kernels", ["auto", "dgl"])
+@pytest.mark.parametrize(("dim", "fusion"), [(32, "gate"), (32, "sum"), (12, "gate")])
+@pytest.mark.parametrize("last", [True, False])
+def test_a_layer_gives_the_same_by_any_kernels(kernels, dim, fusion, last):
+    """Catches a fast path, whole or block, whose numbers or gradients are its own."""
+    snapshot = make_snapshot(users=40, items=25, edges=300)
+    graph = snapshot.graph()
+    relations = graph.canonical_etypes
+    text, states = (
+        {
+            name: torch.randn(graph.num_nodes(name), dim, dtype=torch.float64, requires_grad=True)
+            for name in NODE_TYPES
+        }
+        for _ in range(2)
+    )
+    has_text = {name: torch.rand(len(one)) < 0.7 for name, one in states.items()}
+    found = []
+    for side in (kernels, "torch"):
+        torch.manual_seed(3)
+        layer = AttentionLayer(
+            relations, dim, 4, fusion, dropout=0.0, attention_dropout=0.0, last=last, kernels=side
+        ).double()
+        for mixer in layer.mixers.values():
+            if mixer.relations > 1:
+                torch.nn.init.normal_(mixer.bias)
+        out = layer(graph, text, has_text, states)
+        total = sum((one * torch.linspace(-1, 1, dim)).sum() for one in out.values())
+        wanted = [*text.values(), *states.values(), *layer.parameters()]
+        found.append((*out.values(), *torch.autograd.grad(total, wanted)))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)

@@ -1,38 +1,19 @@
 """Top-k: as a full sort has it, candidates and holdings respected, the file complete or absent."""
 
+import dataclasses
 import errno
 import tracemalloc
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
-from recommending_worlds import WorldDataset, WorldRun, make_run, table_run
+import torch
+from recommending_worlds import BASE, WorldDataset, WorldRun, make_run, table_run
 from snapshots import make_snapshot
 
 from finrec_dgl.base.errors import DataError, FinrecError, TrainingError, UsageError
-from finrec_dgl.recommending import recommend, recommend_all, top_items, topk
-
-
-def brute(row, k):
-    """Best first, equal scores by column."""
-    return sorted(range(len(row)), key=lambda column: (-row[column], column))[:k]
-
-
-@given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 12))
-def test_top_items_equal_a_full_sort(seed, columns, k):
-    """Catches ties settled by chance, above all at the border, and -inf before a number."""
-    rng = np.random.default_rng(seed)
-    scores = rng.integers(-2, 2, (4, columns)).astype(np.float32)
-    scores[rng.random(scores.shape) < 0.3] = -np.inf
-    assert top_items(scores, k).tolist() == [brute(row, k) for row in scores.tolist()]
-
-
-def test_top_items_of_nothing():
-    """Catches a crash where there are no candidates or no users."""
-    assert top_items(np.zeros((3, 0), np.float32), 5).shape == (3, 0)
-    assert top_items(np.zeros((0, 4), np.float32), 2).shape == (0, 2)
+from finrec_dgl.recommending import recommend, recommend_all, topk
+from finrec_dgl.sampling import whole_graph
 
 
 def scores_with_ties(users=30, items=20):
@@ -193,6 +174,32 @@ def test_a_folder_is_no_output(tmp_path):
     with pytest.raises(UsageError, match="folder"):
         recommend_all(run, tmp_path)
     assert run.splits == []
+
+
+@pytest.mark.parametrize("head", ["dot", "mlp"])
+def test_the_best_by_vectors_are_the_best_by_scores(head):
+    """Catches towers or a bias left out where no scores are asked for."""
+    run = make_run(dataclasses.replace(BASE, head=head))
+    assert (run.made.vectors() is None) == (head == "mlp")
+    held = run.dataset.world.matrix().toarray() > 0
+    for user in range(0, run.dataset.n_users, 7):
+        scores = run.made.score(np.array([user]))[0]
+        assert scores == pytest.approx(whole_scores(run)[user], abs=1e-4)
+        scores[held[user]] = -np.inf
+        found = recommend(run, f"customer-{user:03d}", k=5, reasons=False)
+        assert [one.score for one in found] == pytest.approx(np.sort(scores)[::-1][:5], abs=1e-4)
+        assert [one.score for one in found] == pytest.approx(
+            [scores[int(one.item_id[1:])] for one in found], abs=1e-4
+        )
+
+
+def whole_scores(run):
+    """All scores as the model itself gives them, [users, items]."""
+    scorer = run.made
+    with torch.inference_mode():
+        blocks = whole_graph(scorer.snapshot.graph(), scorer.model.config.depth)
+        fused = scorer.model.encode(blocks, scorer.features).fused
+        return scorer.model.score(fused["user"], fused["item"]).numpy()
 
 
 class Formula:

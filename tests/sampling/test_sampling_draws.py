@@ -9,10 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finrec_dgl.kernels import Compressed
+from finrec_dgl.kernels import Compressed, Edges
 from finrec_dgl.kernels.library import Library, find_library
 from finrec_dgl.sampling import draws
-from finrec_dgl.sampling.draws import Gone, Numbers, draw_neighbours
+from finrec_dgl.sampling.draws import Marks, Numbers, draw_neighbours
 
 needs_native = pytest.mark.skipif(
     find_library().handle is None, reason=f"no native library: {find_library().told}"
@@ -28,26 +28,32 @@ def way(request, monkeypatch):
 
 
 def random_rows(seed, rows=9, columns=300, most=150):
-    """Rows of up to ``most`` distinct columns, the last one empty."""
+    """Rows of up to ``most`` distinct columns that rise, the last one empty."""
     rng = np.random.default_rng(seed)
     degree = rng.integers(0, most + 1, rows)
     degree[-1] = 0
-    indices = [rng.permutation(columns)[:one] for one in degree]
+    indices = [np.sort(rng.permutation(columns)[:one]) for one in degree]
     indptr = np.concatenate([[0], np.cumsum(degree)])
     return Compressed(
         torch.from_numpy(indptr).int(), torch.from_numpy(np.concatenate(indices)).int()
     )
 
 
-def leave_out(rows, share, seed):
-    """Some places of ``rows`` as ``Gone``."""
-    rng = np.random.default_rng(seed)
-    places = np.flatnonzero(rng.random(len(rows.indices)) < share).astype(np.int32)
-    first = np.zeros(len(rows.indptr) - 1, np.int32)
-    row = rows.rows.numpy()[places]
-    nodes, at = np.unique(row, return_index=True)
-    first[nodes] = at + 1
-    return Gone(torch.from_numpy(places), torch.from_numpy(first))
+def leave_out(rows, places):
+    """The edges at ``places`` of ``rows`` marked, some of them twice, in no order."""
+    # numbers of edges that are not their places
+    order = np.random.default_rng(0).permutation(len(rows.indices))
+    source, target = rows.indices[torch.from_numpy(order)], rows.rows[torch.from_numpy(order)]
+    edges = Edges(int(rows.indices.max()) + 1, len(rows.indptr) - 1, source, target)
+    # by receiver the edges stand in the order of ``rows`` where its columns rise
+    ids = np.flatnonzero(np.isin(order, places))
+    marks = Marks(len(rows.indptr) - 1)
+    return marks.mark(edges, torch.from_numpy(np.concatenate([ids[::-1], ids[:2]])))
+
+
+def some(rows, share, seed):
+    """Places of ``rows``, about a ``share`` of them."""
+    return np.flatnonzero(np.random.default_rng(seed).random(len(rows.indices)) < share)
 
 
 def plainly(*given):
@@ -69,7 +75,7 @@ def test_native_code_draws_what_numpy_draws(seed, most, fanout, share, threads):
     """Catches any error of either: a wrong edge, an order that depends on threads."""
     rows = random_rows(seed, most=most)
     nodes = torch.from_numpy(np.random.default_rng(seed).permutation(9)).int()
-    gone = leave_out(rows, share, seed) if share else None
+    gone = leave_out(rows, some(rows, share, seed)) if share and len(rows.indices) else None
     key = seed * 0x123456789ABCDEF
     found = draw_neighbours(rows, nodes, fanout, key, gone, threads)
     expected = plainly(rows, nodes, fanout, key, gone)
@@ -82,7 +88,7 @@ def test_native_code_draws_what_numpy_draws(seed, most, fanout, share, threads):
 def test_neighbours_are_distinct_and_none_is_left_out(way, fanout, share):
     """Catches repeats, an edge that must not be drawn, and rows that get less than there is."""
     rows = random_rows(3)
-    gone = leave_out(rows, share, 4)
+    gone = leave_out(rows, some(rows, share, 4))
     found = draw_neighbours(rows, torch.arange(9).int(), fanout, 5, gone)
     for i in range(9):
         begin, end = rows.indptr[i : i + 2].tolist()
@@ -101,7 +107,7 @@ def test_every_set_is_as_likely_as_any_other(way, degree, fanout):
     """
     total = degree + 2
     rows = Compressed(torch.tensor([0, total]).int(), torch.arange(total).int())
-    gone = Gone(torch.tensor([0, 3]).int(), torch.tensor([1]).int())
+    gone = leave_out(rows, [0, 3])
     kept = [one for one in range(total) if one not in (0, 3)]
     sets = list(itertools.combinations(kept, fanout)) if degree < 10 else None
     counts: dict = dict.fromkeys(sets or kept, 0)
@@ -120,6 +126,20 @@ def test_every_set_is_as_likely_as_any_other(way, degree, fanout):
     # without replacement the counts' covariance leaves k / (k - 1) of the variance
     scale = 1.0 if sets else len(found) / freedom
     assert scipy.stats.chi2.sf(statistic / scale, freedom) > 1e-4
+
+
+@needs_native
+def test_marks_are_taken_back():
+    """Catches edges of one batch that are left out of the next."""
+    rows = random_rows(6)
+    edges = Edges(300, 9, rows.indices, rows.rows)
+    marks = Marks(9)
+    for ids in ([0, 5, 0], [7]):
+        found = marks.mark(edges, torch.tensor(ids))
+        assert found.places.tolist() == sorted(set(ids))
+        assert marks.marked.any()
+        marks.forget()
+        assert not marks.marked.any()
 
 
 def test_nodes_draw_apart(way):

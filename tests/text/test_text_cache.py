@@ -69,6 +69,7 @@ def test_every_ingredient_has_a_key_of_its_own(bert: Path, tmp_path: Path) -> No
         other,
         dataclasses.replace(model, pooling="cls"),
         dataclasses.replace(model, precision="bfloat16"),
+        dataclasses.replace(model, precision="int8"),
         *(
             dataclasses.replace(model, spec=dataclasses.replace(model.spec, **change))
             for change in (

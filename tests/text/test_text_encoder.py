@@ -144,9 +144,39 @@ def test_bfloat16_is_near_float32_and_comes_back_as_float32(bert: Path) -> None:
 def test_auto_precision_is_the_measured_one(bert: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Would catch bfloat16 on processors that only emulate it."""
     assert module.fastest_precision() in ("float32", "bfloat16")
-    monkeypatch.setattr(module, "fastest_precision", lambda: "bfloat16")
+    assert module.fastest_precision(int8=True) in ("float32", "bfloat16", "int8")
+    monkeypatch.setattr(module, "fastest_precision", lambda int8: "bfloat16")
     assert resolve(EncoderSpec(name=str(bert))).precision == "bfloat16"
     assert resolve(EncoderSpec(name=str(bert), precision="float32")).precision == "float32"
+
+
+@pytest.mark.parametrize("kind", ["bert", "llama"])
+def test_int8_is_near_float32(kind: str, tmp_path: Path) -> None:
+    """Would catch a layer that is rounded wrongly, or none at all."""
+    folder = save_bert(tmp_path) if kind == "bert" else save_decoder(tmp_path, kind)
+    rough, fine = encode(folder, TEXTS, precision="int8"), encode(folder, TEXTS)
+    assert (rough * fine).sum(axis=1).min() > 0.999
+    assert np.abs(rough - fine).max() > 1e-6
+
+
+def test_int8_of_a_model_without_linear_layers_is_refused(tmp_path: Path) -> None:
+    """Would catch 8 bits that are asked for, told of, and not computed in."""
+    with pytest.raises(ConfigError, match="no linear layers"):
+        encode(save_decoder(tmp_path, "gpt2"), TEXTS, precision="int8")
+
+
+def test_int8_is_chosen_for_the_measured_encoder_only(
+    bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Would catch 8 bits for a model that nobody measured in them, or where training is to come."""
+    from finrec_dgl.text import minilm
+
+    monkeypatch.setattr(module, "fastest_precision", lambda int8: "int8" if int8 else "float32")
+    assert resolve(EncoderSpec(name=str(bert))).precision == "float32"
+    monkeypatch.setattr(minilm, "find", lambda: bert)
+    assert resolve(EncoderSpec()).precision == "int8"
+    assert resolve(EncoderSpec(), trained=True).precision == "float32"
+    assert resolve(EncoderSpec(precision="int8"), trained=True).precision == "float32"
 
 
 def test_limits_of_the_model_are_not_passed_over(bert: Path) -> None:
@@ -202,6 +232,7 @@ def test_values_that_are_not_finite_are_an_error(
 ) -> None:
     """Would catch NaN that enters a data set as vectors."""
     monkeypatch.setattr(module, "pool", lambda hidden, *_: hidden[:, 0] * float("nan"))
+    monkeypatch.setattr(module.bert, "is_bert", lambda _: False)
     with pytest.raises(DataError, match="not finite"):
         encode(bert, ["bonds"])
 

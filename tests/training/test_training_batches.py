@@ -9,8 +9,9 @@ import torch
 from snapshots import make_snapshot, pairs_of
 
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS
-from finrec_dgl.nn import HybridConfig
+from finrec_dgl.nn import HybridConfig, HybridRecommender, ModelShape
 from finrec_dgl.training import Batches, TrainConfig
+from finrec_dgl.training.reconstruction import Reconstruction
 
 MODEL = HybridConfig(relations="observed", dim=8, dim_two=8, heads=2, layers=2)
 BASE = TrainConfig.plain(model=MODEL, batch_size=37, n_negatives=6, fanout=(3,))
@@ -122,3 +123,14 @@ def test_correction_counts_how_often_a_candidate_is_drawn():
     for batch in batches.epoch(1):
         expected = np.log(np.minimum(1, len(batch.edges) * popularity[batch.items.numpy()]))
         np.testing.assert_allclose(batch.correction.numpy(), expected, rtol=1e-5)
+
+
+def test_an_epoch_of_few_steps():
+    """Catches a limit of steps that is passed over, and the same steps in every epoch."""
+    snapshot = make_snapshot(1)
+    config = dataclasses.replace(BASE, steps=2)
+    model = HybridRecommender(MODEL, ModelShape(30, 20, 8, ("family",), 0))
+    objective = Reconstruction(model, snapshot, config, None)
+    assert [size for _, size in objective.epoch(1)] == [37, 37]
+    first = [batch.edges.tolist() for epoch in (1, 2) for batch in objective.batches.epoch(epoch)]
+    assert first[0] != first[len(objective.batches)]

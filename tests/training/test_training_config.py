@@ -77,3 +77,11 @@ def test_observed_relations_alone_are_the_plain_form():
     config = TrainConfig.plain(model=HybridConfig(layers=2), lr=0.5, loss="bpr")
     assert read_settings(given) == config
     assert (config.lr, config.model.layers, config.average) == (0.5, 2, 0)
+
+
+def test_what_is_drawn_by_itself_follows_from_the_size():
+    """Catches a million candidates a row by default, and a draw that nobody asked for."""
+    config = TrainConfig()
+    assert config.negatives_of(20_000) == "all"
+    assert config.negatives_of(20_001) == "popularity"
+    assert TrainConfig(negatives="all").negatives_of(10**6) == "all"

@@ -15,7 +15,15 @@ from finrec_dgl.nn import (
     pseudo_targets,
     start_of,
 )
-from finrec_dgl.training import Batches, TrainConfig, joint_loss
+from finrec_dgl.training import (
+    Batches,
+    ModelScorer,
+    SampledScorer,
+    TrainConfig,
+    joint_loss,
+    scoring,
+)
+from finrec_dgl.training.scoring import scorer_of
 
 MODEL = HybridConfig(
     relations="observed",
@@ -73,3 +81,50 @@ def test_same_batch_same_loss_and_gradients(loss, ids, negatives):
     assert float(full.pseudo) > 0
     for name, grad in full_grads.items():
         torch.testing.assert_close(grad, sampled_grads[name], rtol=1e-5, atol=1e-5)
+
+
+def test_a_scorer_that_samples_all_neighbours_scores_the_same():
+    """Catches nodes encoded out of order, twice or by chance where the whole graph does not fit."""
+    snapshot = make_snapshot(3, users=40, items=25, edges=260)
+    torch.manual_seed(0)
+    model = HybridRecommender(MODEL, ModelShape(40, 25, 8, ("family",), 0))
+    model.start_from(start_of(MODEL, snapshot))
+    users = np.array([7, 3, 3, 39, 0])
+    sampled = SampledScorer(model, snapshot, [-1] * MODEL.depth).score(users)
+    np.testing.assert_allclose(sampled, ModelScorer(model, snapshot).score(users), atol=1e-5)
+    few = [SampledScorer(model, snapshot, [2] * MODEL.depth).score(users) for _ in range(2)]
+    assert np.array_equal(*few)
+    assert np.abs(few[0] - sampled).max() > 1e-3
+
+
+def test_nodes_are_sampled_for_scores_where_they_do_not_fit(monkeypatch):
+    """Catches a large graph that is encoded whole, and a small one that is not."""
+    snapshot = make_snapshot(3, users=40, items=25, edges=260)
+    model = HybridRecommender(MODEL, ModelShape(40, 25, 8, ("family",), 0))
+    configs = [TrainConfig.plain(model=MODEL, sampler=one) for one in ("full", "neighbor")]
+    assert all(isinstance(scorer_of(model, snapshot, one), ModelScorer) for one in configs)
+    monkeypatch.setattr(scoring, "MOST_BYTES", 1000)
+    found = [type(scorer_of(model, snapshot, one)) for one in configs]
+    assert found == [ModelScorer, SampledScorer]
+
+
+@pytest.mark.parametrize("ids", ["items", "both"])
+def test_gradients_by_rows_are_the_same(ids):
+    """Catches a use of learned vectors that a sparse gradient does not have."""
+    snapshot = make_snapshot(7, users=40, items=25, edges=260)
+    model_config = dataclasses.replace(MODEL, ids=ids)
+    config = TrainConfig.plain(
+        model=model_config, sampler="neighbor", fanout=(2,), batch_size=50, lambda_ids=1e-2
+    )
+    torch.manual_seed(0)
+    model = HybridRecommender(model_config, ModelShape(40, 25, 8, ("family",), 0))
+    batch = Batches(snapshot, config).batch(1, 0, np.arange(20))
+    found = {}
+    for by_rows in (False, True):
+        model.row_gradients = by_rows
+        model.zero_grad()
+        joint_loss(model, config, batch, features_of(snapshot), None).total.backward()
+        found[by_rows] = {name: value.grad for name, value in model.named_parameters()}
+    for name, grad in found[True].items():
+        assert grad.is_sparse == name.startswith("ids.")
+        torch.testing.assert_close(grad.to_dense() if grad.is_sparse else grad, found[False][name])

@@ -79,6 +79,15 @@ def test_the_same_seed_gives_the_same_weights(run, dataset, tmp_path):
     assert not same(weights(run), weights(other))
 
 
+def test_a_graph_that_was_scored_first_can_be_trained_on(tmp_path):
+    """Catches what is kept of a graph and was made where gradients are impossible."""
+    dataset = bank(tmp_path / "data", ties_per_user=2.0)
+    model = dataclasses.replace(MODEL, ids_start="random")
+    run = train(dataset, tmp_path / "run", dataclasses.replace(CONFIG, model=model, epochs=1))
+    evaluate(run.scorer("valid"), dataset, "valid")
+    train(dataset, tmp_path / "again", dataclasses.replace(CONFIG, model=model, epochs=1))
+
+
 @pytest.mark.parametrize("sampler", ["full", "neighbor"])
 @pytest.mark.parametrize("cut_after", [("select", 2), ("refit", 1)])
 def test_a_resumed_run_ends_as_an_uncut_one(dataset, tmp_path, monkeypatch, sampler, cut_after):

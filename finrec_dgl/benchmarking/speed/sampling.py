@@ -51,26 +51,24 @@ def gowalla(folder: Path) -> Any:
     return build_graph(held.shape[0], held.shape[1], held.row, held.col)
 
 
-def our_batches(graph: Any, plan: list[Tensor], exclude: bool) -> Callable[[], list[Any]]:
-    """All batches of ``plan`` by our sampler, as a function to time."""
+def our_batches(graph: Any, plan: list[Tensor], exclude: bool) -> Callable[[], Any]:
+    """All batches of ``plan`` by our sampler, as a function to time; it gives the last one."""
     sampler = NeighborSampler(graph, FANOUTS)
     edges = relation_edges(graph, INTERACTS)
     user, item = edges.source.numpy(), edges.target.numpy()
 
-    def once() -> list[Any]:
-        made = []
+    def once() -> Any:
+        made = None
         for number, ids in enumerate(plan):
             ends = {"user": user[ids.numpy()], "item": item[ids.numpy()]}
             seeds = {name: torch.from_numpy(np.unique(one)) for name, one in ends.items()}
-            made.append(sampler.sample(seeds, ids if exclude else None, seed=number))
+            made = sampler.sample(seeds, ids if exclude else None, seed=number)
         return made
 
     return once
 
 
-def dgl_batches(
-    graph: Any, plan: list[Tensor], exclude: bool, workers: int
-) -> Callable[[], list[Any]]:
+def dgl_batches(graph: Any, plan: list[Tensor], exclude: bool, workers: int) -> Callable[[], Any]:
     """The same by DGL's loader, as a function to time."""
     reverse = {
         "exclude": "reverse_types",
@@ -87,11 +85,11 @@ def dgl_batches(
         num_workers=workers,
     )
 
-    def once() -> list[Any]:
+    def once() -> Any:
         with warnings.catch_warnings():
-            # it would bind processes to processors, of which we leave it all
+            # it would rather bind processes to processors
             warnings.simplefilter("ignore")
-            return list(loader)
+            return [None for _ in loader]
 
     return once
 
@@ -126,7 +124,7 @@ def one_graph(graph: Any, settings: Settings) -> dict[str, Any]:
     order = torch.randperm(graph.num_edges(INTERACTS), generator=made)
     plan = list(order[: size * count].split(size))
     ours, theirs = partial(our_batches, graph, plan), partial(dgl_batches, graph, plan)
-    blocks = ours(True)()[0]
+    blocks = ours(True)()
     drawn = sum(len(edges) for layer in blocks.layers for edges in layer.edges.values())
     speed = bandwidth(settings.repeats)
     return {

@@ -73,10 +73,99 @@ struct Table {
     Kernels<double> f64;
 };
 
+// Parts that rows of nodes are dealt out in; gradients of weights are summed by part.
+constexpr int64_t NODE_PARTS = 16;
+
+struct GateShape {
+    int64_t rows, dim, heads;
+    int threads;
+};
+
+// Weights as PyTorch holds them, [out, in], end in `_rows`; the others are transposed.
+template <class T>
+struct GateWeights {
+    const T* gate;    // [2 dim, dim]: of text, then of state
+    const T* text;    // [dim, dim]
+    const T* graph;   // [dim, dim]
+    const T* bias;    // [dim]
+    const T* attend;  // [dim]: by head the vector that gives a score
+    const T* gate_rows;   // [dim, 2 dim]; in the backward pass, as the next two
+    const T* text_rows;   // [dim, dim]
+    const T* graph_rows;  // [dim, dim]
+};
+
+template <class T>
+struct Gate {
+    const T* text;            // [rows, dim]
+    const T* state;           // [rows, dim]
+    const uint8_t* has_text;  // [rows]
+    T* value;                 // [rows, dim]
+    T* score;                 // [rows, heads]; not read in the backward pass
+};
+
+template <class T>
+struct GateGrad {
+    const T* value;  // [rows, dim]
+    const T* score;  // [rows, heads]
+    T* room;         // [NODE_PARTS, size of to_weights]
+    T* to_text;      // [rows, dim], or null where it is not wanted
+    T* to_state;     // [rows, dim], or null
+    T* to_weights;   // gate [dim, 2 dim], text, graph [dim, dim], bias, attend [dim], one by one
+};
+
+struct MixShape {
+    int64_t rows, dim, relations;
+    bool relu;
+    int threads;
+};
+
+template <class T>
+struct MixWeights {
+    const T* own;             // [dim, dim], transposed
+    const T* transform;       // [dim, dim], transposed; null for one relation, as the next two
+    const T* bias;            // [relations, dim]
+    const T* query;           // [dim]
+    const T* own_rows;        // in the backward pass, as the next one
+    const T* transform_rows;  // [dim, dim]
+};
+
+template <class T>
+struct Mix {
+    const T* const* outs;    // by relation [rows, dim]
+    const uint8_t* present;  // [relations, rows]
+    const T* state;          // [rows, dim]
+    T* mixed;                // [rows, dim]
+};
+
+template <class T>
+struct MixGrad {
+    const T* mixed;  // [rows, dim]
+    T* room;         // [NODE_PARTS, size of to_weights + relations * 48 * dim]
+    T* const* outs;  // by relation [rows, dim]
+    T* state;        // [rows, dim]
+    T* to_weights;   // own, transform [dim, dim], bias [relations, dim], query [dim], one by one
+};
+
+template <class T>
+struct NodeKernels {
+    void (*gate)(const GateShape&, const GateWeights<T>&, const Gate<T>&);
+    void (*gate_grad)(const GateShape&, const GateWeights<T>&, const Gate<T>&, const GateGrad<T>&);
+    void (*mix)(const MixShape&, const MixWeights<T>&, const Mix<T>&);
+    void (*mix_grad)(const MixShape&, const MixWeights<T>&, const Mix<T>&, const MixGrad<T>&);
+};
+
+struct NodeTable {
+    NodeKernels<float> f32;
+    NodeKernels<double> f64;
+};
+
 extern "C" {
 extern const Table finrec_plain;
+extern const NodeTable finrec_plain_nodes;
 #ifdef FINREC_X86
 extern const Table finrec_avx2;
 extern const Table finrec_avx512;
+extern const NodeTable finrec_avx2_nodes;
+extern const NodeTable finrec_avx512_nodes;
 #endif
 }

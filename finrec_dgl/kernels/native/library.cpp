@@ -4,7 +4,10 @@
 // `level`: 0 plain, 1 AVX2 and FMA, 2 AVX-512; one that the library or the processor lacks is
 // lowered. Nothing here allocates memory or keeps any state.
 #include "export.h"
+#include "int8.h"
 #include "kernels.h"
+#include "ranking.h"
+#include "texts.h"
 
 namespace {
 
@@ -18,15 +21,38 @@ int best_level() {
     return 0;
 }
 
-const Table& table(int64_t level) {
+// The table of what the processor has, at most of `level`.
+template <class Any>
+const Any& table_of(int64_t level, const Any& plain, const Any* avx2, const Any* avx512) {
     const int best = best_level();
     const int64_t chosen = level < best ? level : best;
+    if (chosen >= 2) return *avx512;
+    if (chosen == 1) return *avx2;
+    return plain;
+}
+
 #ifdef FINREC_X86
-    if (chosen >= 2) return finrec_avx512;
-    if (chosen == 1) return finrec_avx2;
+#define TABLES(name) finrec_plain##name, &finrec_avx2##name, &finrec_avx512##name
+#else
+#define TABLES(name) finrec_plain##name, nullptr, nullptr
 #endif
-    (void)chosen;
-    return finrec_plain;
+
+const Table& table(int64_t level) { return table_of<Table>(level, TABLES()); }
+const RankingTable& ranking_table(int64_t level) {
+    return table_of<RankingTable>(level, TABLES(_ranking));
+}
+
+const NodeTable& node_table(int64_t level) { return table_of<NodeTable>(level, TABLES(_nodes)); }
+
+template <class T>
+const NodeKernels<T>& node_kernels(int64_t level);
+template <>
+const NodeKernels<float>& node_kernels<float>(int64_t level) {
+    return node_table(level).f32;
+}
+template <>
+const NodeKernels<double>& node_kernels<double>(int64_t level) {
+    return node_table(level).f64;
 }
 
 template <class T>
@@ -40,10 +66,21 @@ const Kernels<double>& kernels<double>(int64_t level) {
     return table(level).f64;
 }
 
+template <class T>
+const Ranking<T>& ranking(int64_t level);
+template <>
+const Ranking<float>& ranking<float>(int64_t level) {
+    return ranking_table(level).f32;
+}
+template <>
+const Ranking<double>& ranking<double>(int64_t level) {
+    return ranking_table(level).f64;
+}
+
 }  // namespace
 
 // raised whenever a signature below changes
-EXPORT int64_t finrec_interface() { return 2; }
+EXPORT int64_t finrec_interface() { return 4; }
 
 EXPORT int64_t finrec_level() { return best_level(); }
 
@@ -132,6 +169,57 @@ EXPORT void finrec_without(int64_t n_rows, int64_t n_gone, const int32_t* indptr
                               {weight, x, out, width, int(threads)});                             \
     }
 
+// weights transposed: gate [2 dim, dim], text_map and graph_map [dim, dim]
+#define GATE(name, T)                                                                             \
+    EXPORT void name(int64_t level, int64_t threads, int64_t rows, int64_t dim, int64_t heads,    \
+                     const T* gate, const T* text_map, const T* graph_map, const T* bias,         \
+                     const T* attend, const T* text, const T* state, const uint8_t* has_text,     \
+                     T* value, T* score) {                                                        \
+        node_kernels<T>(level).gate(                                                              \
+            {rows, dim, heads, int(threads)},                                                     \
+            {gate, text_map, graph_map, bias, attend, nullptr, nullptr, nullptr},                 \
+            {text, state, has_text, value, score});                                               \
+    }
+
+// the same, then the weights as they are, `_rows`; to_text and to_state may be null
+#define GATE_GRAD(name, T)                                                                        \
+    EXPORT void name(int64_t level, int64_t threads, int64_t rows, int64_t dim, int64_t heads,    \
+                     const T* gate, const T* text_map, const T* graph_map, const T* bias,         \
+                     const T* attend, const T* gate_rows, const T* text_rows,                     \
+                     const T* graph_rows, const T* text, const T* state, const uint8_t* has_text, \
+                     T* value, const T* grad_value, const T* grad_score, T* room, T* to_text,     \
+                     T* to_state, T* to_weights) {                                                \
+        node_kernels<T>(level).gate_grad(                                                         \
+            {rows, dim, heads, int(threads)},                                                     \
+            {gate, text_map, graph_map, bias, attend, gate_rows, text_rows, graph_rows},          \
+            {text, state, has_text, value, nullptr},                                              \
+            {grad_value, grad_score, room, to_text, to_state, to_weights});                       \
+    }
+
+// outs: by relation the address of [rows, dim]; transform, bias and query null for one relation
+#define MIX(name, T)                                                                              \
+    EXPORT void name(int64_t level, int64_t threads, int64_t rows, int64_t dim,                   \
+                     int64_t relations, int64_t relu, const T* own, const T* transform,           \
+                     const T* bias, const T* query, const T* const* outs,                         \
+                     const uint8_t* present, const T* state, T* mixed) {                          \
+        node_kernels<T>(level).mix({rows, dim, relations, relu != 0, int(threads)},               \
+                                   {own, transform, bias, query, nullptr, nullptr},               \
+                                   {outs, present, state, mixed});                                \
+    }
+
+// mixed is read only where there is a ReLU; room: 16 of to_weights and of relations * 48 * dim
+#define MIX_GRAD(name, T)                                                                         \
+    EXPORT void name(int64_t level, int64_t threads, int64_t rows, int64_t dim,                   \
+                     int64_t relations, int64_t relu, const T* own, const T* transform,           \
+                     const T* bias, const T* query, const T* own_rows, const T* transform_rows,   \
+                     const T* const* outs, const uint8_t* present, const T* state, T* mixed,      \
+                     const T* grad, T* room, T* const* to_outs, T* to_state, T* to_weights) {     \
+        node_kernels<T>(level).mix_grad({rows, dim, relations, relu != 0, int(threads)},          \
+                                        {own, transform, bias, query, own_rows, transform_rows},  \
+                                        {outs, present, state, mixed},                            \
+                                        {grad, room, to_outs, to_state, to_weights});             \
+    }
+
 static Options options(int64_t heads, int64_t width, double slope, double dropout, uint64_t seed,
                        int64_t threads) {
     return {heads, width, slope, 1 / (1 - dropout), uint32_t(dropout * 4294967296.0), seed,
@@ -144,3 +232,103 @@ BACKWARD(finrec_attend_grad_f32, float)
 BACKWARD(finrec_attend_grad_f64, double)
 SUM(finrec_sum_f32, float)
 SUM(finrec_sum_f64, double)
+
+// The arguments of every kernel of ranking, as `Scores` has them: either `given` is null and
+// `left`, `panels` and `bias` are there, or the other way
+#define SCORES(T)                                                                                 \
+    int64_t level, int64_t threads, int64_t n_rows, int64_t n_columns, const T *given,            \
+        int64_t stride, const int32_t *columns, uint8_t *finite, int64_t width, const T *left,    \
+        const T *panels, const T *bias, const int64_t *held_at, const int32_t *held
+#define GATHERED                                                                                \
+    {n_rows, n_columns, given, stride,  columns, finite,       width,                           \
+     left,   panels,    bias,  held_at, held,    int(threads)}
+
+#define RANKING(kind, T)                                                                          \
+    EXPORT void finrec_above_##kind(SCORES(T), const int64_t* at, int64_t n_targets,              \
+                                    const T* score, int64_t parts, const int32_t* first,          \
+                                    const int32_t* border, int64_t* above) {                      \
+        ranking<T>(level).above(GATHERED, {at, n_targets, score, parts, first, border, above});   \
+    }                                                                                             \
+    EXPORT void finrec_best_##kind(SCORES(T), int64_t k, T* score, int32_t* column,               \
+                                   int64_t* found) {                                              \
+        ranking<T>(level).best(GATHERED, {k, score, column, found});                              \
+    }                                                                                             \
+    EXPORT void finrec_picked_##kind(SCORES(T), const int64_t* at, const int32_t* column,         \
+                                     T* score) {                                                  \
+        ranking<T>(level).picked(GATHERED, {at, column, score});                                  \
+    }
+
+RANKING(f32, float)
+RANKING(f64, double)
+
+GATE(finrec_gate_f32, float)
+GATE(finrec_gate_f64, double)
+GATE_GRAD(finrec_gate_grad_f32, float)
+GATE_GRAD(finrec_gate_grad_f64, double)
+MIX(finrec_mix_f32, float)
+MIX(finrec_mix_f64, double)
+MIX_GRAD(finrec_mix_grad_f32, float)
+MIX_GRAD(finrec_mix_grad_f64, double)
+
+// whether the functions below may be called: AVX-512 with VNNI
+EXPORT int64_t finrec_int8() {
+#ifdef FINREC_X86
+    return best_level() >= 2 && __builtin_cpu_supports("avx512vnni");
+#else
+    return 0;
+#endif
+}
+
+// what a thread needs of `room`, in bytes
+EXPORT int64_t finrec_int8_room(int64_t inputs) {
+#ifdef FINREC_X86
+    return int8_room(inputs);
+#else
+    (void)inputs;
+    return 0;
+#endif
+}
+
+// q [outputs, inputs] to packed [outputs / 64 rounded up, inputs / 4 rounded up, 64, 4]
+EXPORT void finrec_int8_pack(int64_t outputs, int64_t inputs, const int8_t* q, int8_t* packed) {
+#ifdef FINREC_X86
+    int8_pack(outputs, inputs, q, packed);
+#else
+    (void)outputs, (void)inputs, (void)q, (void)packed;
+#endif
+}
+
+// y [rows, outputs] = x [rows, inputs] times the packed weights, plus bias, which may be null
+EXPORT void finrec_int8_linear(int64_t threads, int64_t outputs, int64_t inputs, int64_t rows,
+                               const int8_t* packed, const float* scale, const float* lean,
+                               const float* bias, const float* x, float* y, uint8_t* room) {
+#ifdef FINREC_X86
+    int8_linear({outputs, inputs, packed, scale, lean, bias}, x, rows, y, room, int(threads));
+#else
+    (void)threads, (void)outputs, (void)inputs, (void)rows, (void)packed, (void)scale, (void)lean;
+    (void)bias, (void)x, (void)y, (void)room;
+#endif
+}
+
+// the two of texts.h; they need what finrec_int8 tells of
+EXPORT void finrec_text_attend(int64_t threads, int64_t texts, int64_t heads, int64_t width,
+                               double scale, const int64_t* starts, const float* q, const float* k,
+                               const float* v, float* out) {
+#ifdef FINREC_X86
+    text_attend(q, k, v, starts, texts, heads, width, float(scale), out, int(threads));
+#else
+    (void)threads, (void)texts, (void)heads, (void)width, (void)scale, (void)starts;
+    (void)q, (void)k, (void)v, (void)out;
+#endif
+}
+
+EXPORT void finrec_text_add_norm(int64_t threads, int64_t rows, int64_t width, double epsilon,
+                                 const float* x, const float* y, const float* gain,
+                                 const float* bias, float* out) {
+#ifdef FINREC_X86
+    text_add_norm(x, y, rows, width, gain, bias, float(epsilon), out, int(threads));
+#else
+    (void)threads, (void)rows, (void)width, (void)epsilon, (void)x, (void)y, (void)gain;
+    (void)bias, (void)out;
+#endif
+}

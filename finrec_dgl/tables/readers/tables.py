@@ -52,7 +52,7 @@ def read(folder: Path, options: ReadOptions) -> Tables:
     items = _profiles(folder, "items", "item_id", options, dropped)
     users = _profiles(folder, "users", "user_id", options, dropped)
     ties = _ties(folder, interactions.table, users, options, dropped)
-    return make(interactions.table, items, users, ties, options, dropped)
+    return make(interactions.table, items, users, ties, options, dropped, rows_checked=True)
 
 
 def make(
@@ -62,6 +62,8 @@ def make(
     ties: pa.Table | None,
     options: ReadOptions,
     dropped: dict[str, int],
+    *,
+    rows_checked: bool = False,
 ) -> Tables:
     """The Tables of typed columns, its text and categories chosen."""
     item_text, item_categories = ((), ()) if items is None else suggest_columns(items, "item_id")
@@ -74,6 +76,7 @@ def make(
         item_title=None if items is None else suggest_title(items.column_names),
         format="tables",
         dropped=dropped,
+        rows_checked=rows_checked,
         **choose_columns(
             options,
             items,

@@ -37,4 +37,13 @@ def item_id_array(population: Population) -> pa.Array:
 
 
 def _digits(numbers: np.ndarray, width: int) -> pa.Array:
-    return pc.utf8_lpad(pa.array(numbers).cast(pa.string()), width, "0")
+    """Decimal numbers with leading zeros, ``width`` letters each."""
+    letters = np.empty((len(numbers), width), np.uint8)
+    left = numbers.astype(np.int64)
+    for place in reversed(range(width)):
+        left, digit = np.divmod(left, 10)
+        letters[:, place] = digit + ord("0")
+    offsets = np.arange(len(numbers) + 1, dtype=np.int32) * width
+    return pa.Array.from_buffers(
+        pa.string(), len(numbers), [None, pa.py_buffer(offsets), pa.py_buffer(letters)]
+    )

@@ -28,6 +28,8 @@ from finrec_dgl.tables.world.themes import THEMES
 STEP = 14 * DAY
 _TRIES = 20
 _CHUNK = 8192
+_BITS = int(STEP).bit_length()
+"""Of a time within a step, in seconds."""
 
 
 @dataclass(frozen=True)
@@ -101,8 +103,9 @@ def ragged(start: np.ndarray, length: np.ndarray) -> tuple[np.ndarray, np.ndarra
 class _Market:
     """What is on sale in one step: the weights of products, summed by cell, theme and group."""
 
-    def __init__(self, population: Population) -> None:
+    def __init__(self, population: Population, *, alike: bool) -> None:
         self.population = population
+        self.alike = alike
         about, self.topic = population.topics()
         self.liking = np.exp(population.liking(about))
         theme = about[:, : len(THEMES)].argmax(1)
@@ -118,6 +121,8 @@ class _Market:
         weight = np.exp(self.population.popularity(step_start + STEP // 2))
         self.weight = weight * (self.population.launched <= step_start)
         self.cumulative = np.concatenate([[0.0], np.cumsum(self.weight[self.order])])
+        if self.alike:
+            return
         self.mass = np.diff(self.cumulative[self.bounds]).reshape(self.shape)
         self.by_theme = np.stack(
             [
@@ -143,6 +148,13 @@ class _Market:
         weights = self.liking[character[:, None], topics] * self.mass[topics, group[:, None]]
         topic = low[:, 0] + _pick(weights * inside, uniform[2])
         return self._product(topic * self.shape[1] + group, uniform[3]), by_group.sum(1)
+
+    def draw_any(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Products for ``count`` customers whose taste makes no difference, by popularity alone."""
+        at = np.minimum(
+            rng.random(count) * self.cumulative[-1], np.nextafter(self.cumulative[-1], -np.inf)
+        )
+        return self.order[np.searchsorted(self.cumulative, at, side="right") - 1]
 
     def _product(self, cell: np.ndarray, uniform: np.ndarray) -> np.ndarray:
         low = self.cumulative[self.bounds[cell]]
@@ -171,11 +183,18 @@ class Simulation:
         shares = np.array([self._exposure(step).sum() for step in range(steps)])
         self._rate = world.users * world.interactions_per_user / shares.sum()
         capacity = np.zeros(world.users, np.int32)
+        self._bought = []
         for step in range(steps):
-            capacity += self._counts(step)
+            counts = self._counts(step)
+            capacity += counts
+            # mostly a byte each, in less time than to draw them again
+            self._bought.append(counts.astype(np.min_scalar_type(counts.max())))
         self.holdings = Holdings(capacity)
         self.neighbours = Neighbours(population)
-        self._market = _Market(population)
+        self._by_ties = bool(world.tie_strength and len(self.neighbours.other))
+        # of customers whose taste makes no difference, popularity alone decides
+        self._alike = not (world.text_strength or world.graph_strength or self._by_ties)
+        self._market = _Market(population, alike=self._alike)
         self.total = int(capacity.sum())
 
     def batches(self, progress: Progress = SILENT) -> Iterator[Batch]:
@@ -206,40 +225,45 @@ class Simulation:
     def _step(self, step: int) -> Batch:
         start, end = self._span(step)
         rng = random(self.population.world, 6, step)
-        user = np.repeat(np.arange(self.population.world.users, dtype=np.int32), self._counts(step))
+        user = np.repeat(np.arange(self.population.world.users, dtype=np.int32), self._bought[step])
         since = np.maximum(self.population.joined[user], start)
-        time = since + (rng.random(len(user)) * (end - since)).astype(np.int64)
-        order = np.lexsort((time, user))
-        time = time[order]
+        time = (rng.random(len(user)) * (end - since)).astype(np.int64) + since - start
+        # in one number with its user, of which the sorted order is known: no second array to move
+        time = np.sort(user.astype(np.int64) << _BITS | time) & ((1 << _BITS) - 1)
         item = np.empty(len(user), np.int32)
         self._market.open(start)
         before = self.holdings.count.copy()
         # one purchase a customer at a time, so that each knows of the ones before it
         first = np.flatnonzero(np.diff(user, prepend=-1))
         turn = np.arange(len(user)) - np.repeat(first, np.diff(np.append(first, len(user))))
-        by_turn = np.argsort(turn, kind="stable")
+        by_turn = np.argsort(turn.astype(np.min_scalar_type(turn.max(initial=0))), kind="stable")
         edges = np.append(0, np.cumsum(np.bincount(turn)))
         for low, high in itertools.pairwise(edges):
             for place in range(low, high, _CHUNK):
                 rows = by_turn[place : min(place + _CHUNK, high)]
                 item[rows] = self._draw(user[rows], start, before, rng)
-        order = np.argsort(time, kind="stable")
-        return Batch(user[order], item[order], time[order])
+        ordered = np.sort(time << 32 | np.arange(len(time)))
+        order = ordered & (2**32 - 1)
+        return Batch(user[order], item[order], (ordered >> 32) + start)
 
     def _draw(
         self, users: np.ndarray, start: int, before: np.ndarray, rng: np.random.Generator
     ) -> np.ndarray:
         """One purchase of each of the distinct ``users``; it is added to their holdings."""
         world = self.population.world
-        character = self.population.character(users)
-        latent = self.population.latent[users] @ self.population.directions.T
-        latent = np.exp(world.graph_strength * latent)
-        surplus = self._surplus(users, character, latent, start, before)
+        if not self._alike:
+            character = self.population.character(users)
+            latent = self.population.latent[users] @ self.population.directions.T
+            latent = np.exp(world.graph_strength * latent)
+            surplus = self._surplus(users, character, latent, start, before)
         item = np.empty(len(users), np.int32)
         again = np.zeros(len(users), bool)
         rows = np.arange(len(users))
         for attempt in range(_TRIES):
-            drawn = self._mixture(character[rows], latent[rows], surplus, rows, rng)
+            if self._alike:
+                drawn = self._market.draw_any(len(rows), rng)
+            else:
+                drawn = self._mixture(character[rows], latent[rows], surplus, rows, rng)
             held = self.holdings.has(users[rows], drawn)
             item[rows] = drawn
             again[rows] = held
@@ -260,7 +284,7 @@ class Simulation:
     ) -> _Surplus:
         """The weight that products gain because ties hold them."""
         strength = self.population.world.tie_strength
-        if not strength or not len(self.neighbours.other):
+        if not self._by_ties:
             return _Surplus(np.empty(0, np.int64), np.zeros(1), np.zeros(len(users) + 1, np.int64))
         row, item, share = self.neighbours.shares(
             users, start, self.holdings, before, self.population.world.items

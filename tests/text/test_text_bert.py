@@ -1,0 +1,80 @@
+"""BERT's own forward pass against transformers', and where it must not be taken."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tiny_models import WORDS, save_bert, save_decoder
+
+from finrec_dgl.kernels.int8 import has_int8
+from finrec_dgl.text import EncoderSpec, bert, encode_with
+from finrec_dgl.text.encoder import Encoder, resolve
+
+pytestmark = pytest.mark.skipif(not has_int8(), reason="no native code for texts here")
+
+
+def load(folder: Path, **options: object) -> Encoder:
+    spec = {"name": str(folder), "precision": "float32", "max_length": 64, **options}
+    return Encoder(resolve(EncoderSpec(**spec)))
+
+
+def some_texts(count: int, most: int) -> list[str]:
+    rng = np.random.default_rng(count)
+    return [" ".join(rng.choice(WORDS, rng.integers(1, most))) for _ in range(count)]
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls", "last"])
+@pytest.mark.parametrize(("width", "heads"), [(64, 4), (64, 2), (144, 3), (128, 2)])
+def test_it_gives_what_transformers_gives(
+    width: int, heads: int, pooling: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches a text that sees its neighbour, or a step that transformers takes and we do not."""
+    encoder = load(save_bert(tmp_path, width=width, heads=heads), pooling=pooling)
+    with torch.no_grad():
+        for weight in encoder.network.parameters():
+            weight += 0.2 * torch.randn_like(weight)
+    assert bert.is_bert(encoder.network)
+    texts = some_texts(37, 62)
+    found = encode_with(encoder, texts)
+    monkeypatch.setattr(bert, "is_bert", lambda _: False)
+    np.testing.assert_allclose(found, encode_with(encoder, texts), atol=1e-5)
+
+
+def test_the_whole_length_is_attended_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catches scores beyond the room for them, and texts of one token or one more than a vector."""
+    encoder = load(save_bert(tmp_path, width=64), max_length=64)
+    texts = [" ".join(WORDS[:1] * length) for length in (1, 13, 14, 15, 30, 31, 61, 62, 90)]
+    found = encode_with(encoder, texts)
+    monkeypatch.setattr(bert, "is_bert", lambda _: False)
+    np.testing.assert_allclose(found, encode_with(encoder, texts), atol=1e-5)
+
+
+def test_threads_and_neighbours_change_nothing(tmp_path: Path) -> None:
+    """Catches sums that depend on how texts are dealt out or batched."""
+    encoder = load(save_bert(tmp_path, width=64), precision="int8")
+    texts = some_texts(50, 40)
+    before = torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            found.append(encode_with(encoder, texts))
+    finally:
+        torch.set_num_threads(before)
+    np.testing.assert_array_equal(*found)
+    alone = np.concatenate([encode_with(encoder, [text]) for text in texts])
+    np.testing.assert_allclose(found[0], alone, atol=1e-5)
+
+
+def test_others_go_by_transformers(tmp_path: Path) -> None:
+    """Catches a model, a head or a precision that the pass does not know taken for one it does."""
+    other = save_decoder(tmp_path / "llama")
+    narrow = save_bert(tmp_path / "narrow")
+    half = save_bert(tmp_path / "half", width=64)
+    assert not bert.is_bert(load(other).network)
+    assert not bert.is_bert(load(narrow).network)
+    assert not bert.is_bert(load(half, precision="bfloat16").network)
+    network = load(half).network
+    network.config.hidden_act = "relu"
+    assert not bert.is_bert(network)
