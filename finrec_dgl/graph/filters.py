@@ -74,6 +74,7 @@ class CosineFilter:
         most: int = _MOST_ITEMS,
     ) -> None:
         holders = np.asarray(held.sum(axis=0)).ravel().astype(np.float32) + np.float32(shrink)
+        holders[holders == 0] = 1.0  # nobody's item has no messages whatever it is divided by
         self._into, self._out = holders**-alpha, holders ** (alpha - 1)
         active = np.maximum(np.asarray(held.sum(axis=1)).ravel(), 1).astype(np.float32)
         self._back = sp.csr_array(held.T)

@@ -30,6 +30,7 @@ class DerivedConfig:
                            other too, which favours popular products
     ``cosine_users``       how much an active user's holdings count less in it: 0 all alike, 1 by
                            1 / d, as in random walks
+    ``cosine_shrink``      pseudo-counts that hold back what few users tell in it
     ``ranks``              rising: of the low-pass spectral filters, one each
     ``trend_half_lives``   falling: each adds how popularity grew from the one before to this one
     ``trend_prior``        pseudo-counts that hold a trend back
@@ -51,6 +52,7 @@ class DerivedConfig:
     holding_half_lives: tuple[float, ...] = (15.0, 60.0, 200.0, 0.0)
     cosine_alpha: float = 0.7
     cosine_users: float = 0.0
+    cosine_shrink: float = 10.0
     ranks: tuple[int, ...] = (32,)
     trend_half_lives: tuple[float, ...] = (365.0, 90.0, 30.0, 15.0)
     trend_prior: float = 300.0
@@ -78,7 +80,7 @@ class DerivedConfig:
         if list(self.trend_half_lives) != sorted(self.trend_half_lives, reverse=True):
             problems.append(f"trend_half_lives is {list(self.trend_half_lives)}, expected falling")
         counted = ("peers", "trend_prior", "steady_half_life", "short_half_life")
-        for name in (*counted, "cosine_users", "text_holders", "text_categories"):
+        for name in (*counted, "cosine_users", "cosine_shrink", "text_holders", "text_categories"):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
         for name in ("text_sharpness", "text_penalty"):

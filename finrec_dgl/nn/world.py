@@ -124,8 +124,10 @@ class World:
 
     @cached_property
     def cosine(self) -> CosineFilter:
-        """By ``cosine_alpha`` and ``cosine_users``."""
-        return CosineFilter(self.held, self.config.cosine_alpha, self.config.cosine_users)
+        """By ``cosine_alpha``, ``cosine_users`` and ``cosine_shrink``."""
+        config = self.config
+        by = (config.cosine_alpha, config.cosine_users, config.cosine_shrink)
+        return CosineFilter(self.held, *by)
 
     @cached_property
     def spectral(self) -> tuple[np.ndarray, np.ndarray]:
@@ -322,9 +324,11 @@ class World:
 
     @cached_property
     def _similar(self) -> tuple[Any, Any, np.ndarray]:
-        """Unit rows of users: products weighted by idf, products, and spectral vectors [U, r]."""
+        """Users at length 1: products weighted by idf [I, U], products [I, U], and spectral vectors
+        [U, r]."""
         spectral = _unit(self.held @ self._to_peer_space)
-        return unit_rows(self.held @ self._idf), unit_rows(self.held), spectral
+        by_idf, by_count = unit_rows(self.held @ self._idf), unit_rows(self.held)
+        return by_idf.T.tocsr(), by_count.T.tocsr(), spectral
 
     @cached_property
     def _idf(self) -> Any:
@@ -342,8 +346,8 @@ class World:
         ties first. Without ``text`` or ``ties`` their features are 0.
         """
         by_idf, by_count, vectors = self._similar
-        rare = (unit_rows(rows.held @ self._idf) @ by_idf.T).toarray()
-        same = (unit_rows(rows.held) @ by_count.T).toarray()
+        rare = (unit_rows(rows.held @ self._idf) @ by_idf).toarray()
+        same = (unit_rows(rows.held) @ by_count).toarray()
         tie = rows.ties.toarray() if ties else np.zeros_like(same)
         told = rows.text @ self.snapshot.user_text.T if text else np.zeros_like(same)
         spectral = _unit(rows.held @ self._to_peer_space) @ vectors.T

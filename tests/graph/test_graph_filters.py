@@ -57,7 +57,7 @@ def test_a_larger_penalty_gives_smaller_weights():
 @settings(max_examples=60)
 @given(
     held=matrices(),
-    shrink=st.sampled_from([0.5, 10.0]),
+    shrink=st.sampled_from([0.0, 10.0]),
     alpha=st.sampled_from([0.5, 0.9]),
     users=st.sampled_from([0.0, 0.7]),
 )
@@ -71,7 +71,7 @@ def test_cosine_counts_who_holds_both(held, shrink, alpha, users):
         for j, other in enumerate(holders):
             lengths = (len(one) + shrink) ** alpha * (len(other) + shrink) ** (1 - alpha)
             both = weight[list(one & other)].sum()
-            expected = both / lengths if i != j else 0.0
+            expected = both / lengths if i != j and both else 0.0
             assert found[i, j] == pytest.approx(expected, abs=1e-6)
 
 

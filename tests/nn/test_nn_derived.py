@@ -60,7 +60,7 @@ def explicit_attention(world, evidence, weight, query, floor):
         free = [item for item in range(world.n_items) if evidence.free[user, item]]
         score = [torch.zeros((), dtype=torch.float64) for _ in range(world.n_items)]
         for head, kernel in enumerate(world.kernels):
-            fades = kernel.to_dense().double()
+            fades = torch.from_numpy(kernel.toarray().T).double()
             raw = {
                 peer: torch.exp(query[head] @ features[user, column[peer]].double())
                 for peer in present

@@ -494,7 +494,7 @@ def test_whatever_is_missing_every_relation_is_finite(missing, peers):
     rows = everyone(world)
     features, absent, _ = world.peers(rows, text=True, ties=True)
     kernel, (known, smoother) = text_maps(world)
-    found = [features, absent, kernel, known, smoother, *world.kernels]
+    found = [features, absent, kernel, known, smoother, *(one.toarray() for one in world.kernels)]
     found += [*world.filtered(rows), *world.trends.values()]
     found += [message for message, _ in world.told(rows)]
     for one in (*found, world.covariates(rows)):
@@ -510,7 +510,7 @@ def test_undated_interactions_are_all_of_now():
     assert not world.age.any()
     ones = sp.csr_array(snapshot.matrix()).toarray().T
     for kernel in world.kernels:
-        np.testing.assert_allclose(kernel.to_dense(), ones, atol=1e-6)
+        np.testing.assert_allclose(kernel.toarray().T, ones, atol=1e-6)
     for name, values in world.trends.items():
         if name != "popularity":
             np.testing.assert_allclose(values, 0.0, atol=1e-3)
@@ -524,5 +524,5 @@ def test_a_user_with_nothing_and_a_product_of_nobody():
     assert not world.told(rows)[0][0].any()
     assert not any(there[0, UNSOLD] for _, there in world.told(rows)[3:])
     assert world.sold[UNSOLD] == 0
-    assert not any(kernel.to_dense()[UNSOLD].any() for kernel in world.kernels)
+    assert not any(kernel.toarray()[:, UNSOLD].any() for kernel in world.kernels)
     assert not text_maps(world)[0][UNSOLD].any()

@@ -19,7 +19,7 @@ import numpy as np
 
 from finrec_dgl.baselines import LightGCN
 from finrec_dgl.benchmarking.speed.timing import Settings
-from finrec_dgl.dataset import Dataset, preprocess
+from finrec_dgl.dataset import Dataset, PreprocessOptions, SplitOptions, preprocess
 from finrec_dgl.evaluation import evaluate
 from finrec_dgl.training import train
 from finrec_dgl.training.config import read_settings
@@ -27,7 +27,30 @@ from finrec_dgl.training.config import read_settings
 PUBLISHED = {"recall@20": 0.1824, "ndcg@20": 0.1547}
 """Of LightGCN with three layers, in its authors' repository gusye1234/LightGCN-PyTorch."""
 
-OURS: Mapping[str, Any] = {}
+OURS: Mapping[str, Any] = {
+    "windows": 2,
+    "hidden_core": 10,
+    "loss_floor": 0.003,
+    "model": {
+        "text": False,
+        "social": False,
+        "stream_one": False,
+        "derived": {
+            "ease": [],
+            "holding_half_lives": [0.0],
+            "cosine_alpha": 0.7,
+            "cosine_users": 0.7,
+            "cosine_shrink": 0.0,
+            "ranks": [768],
+            "trend_half_lives": [],
+            "steady_half_life": 0.0,
+        },
+    },
+}
+"""The settings of examples/gowalla.toml."""
+
+SPLIT = SplitOptions(valid_share=0.2)
+"""Validation, and what back-testing hides, is as large a share of each user's as the test was."""
 
 WARM_UP, STEPS, BATCH = 3, 30, 2_048
 
@@ -49,7 +72,7 @@ def measure(settings: Settings) -> dict[str, Any]:
 
 def _measured(tables: Path) -> dict[str, Any]:
     with TemporaryDirectory() as folder:
-        dataset = preprocess(tables, Path(folder) / "dataset")
+        dataset = preprocess(tables, Path(folder) / "dataset", PreprocessOptions(split=SPLIT))
         found = {"lightgcn": lightgcn_epoch(dataset)}
         started = time.perf_counter()
         run = train(dataset, Path(folder) / "run", read_settings(OURS))
