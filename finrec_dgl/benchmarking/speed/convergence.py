@@ -112,13 +112,13 @@ def lightgcn_epoch(dataset: Dataset) -> dict[str, float]:
     }
 
 
-def made_up(folder: Path, users: int = 60, items: int = 40) -> None:
+def made_up(folder: Path, users: int = 100, items: int = 60) -> None:
     """Write a small split in LightGCN's form: two halves of users, each with a taste of its own."""
     rng = np.random.default_rng(0)
     lines: dict[str, list[str]] = {"train": [], "test": []}
     for user in range(users):
-        liked = rng.permutation(items // 2)[:10] + (user % 2) * (items // 2)
-        for name, part in (("train", liked[:8]), ("test", liked[8:])):
+        liked = rng.permutation(items // 2)[:20] + (user % 2) * (items // 2)
+        for name, part in (("train", liked[:16]), ("test", liked[16:])):
             lines[name].append(" ".join(map(str, [user, *part])))
     for name, one in lines.items():
         (folder / f"{name}.txt").write_text("\n".join(one) + "\n", encoding="utf-8")
