@@ -9,7 +9,7 @@ from finrec_dgl.nn import DerivedConfig, DerivedRecommender, HybridConfig, Model
 DERIVED = DerivedConfig(
     ease=(20.0, 200.0),
     holding_half_lives=(40.0, 0.0),
-    rank=4,
+    ranks=(4,),
     peer_half_lives=(20.0, 100.0),
     trend_half_lives=(90.0, 15.0),
     trend_prior=5.0,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,24 +57,33 @@ class LightGCN(Recommender):
         self.rate, self.l2, self.batch, self.seed = rate, l2, batch, seed
 
     def _fit(self, snapshot: Snapshot) -> None:
-        n_users, n_items = snapshot.n_users, snapshot.n_items
+        for first in self.steps(snapshot):
+            learnt = first
+        with torch.no_grad():
+            smooth = propagate(_normalised(snapshot), learnt, self.layers).numpy()
+        self._users = smooth[: snapshot.n_users].copy()
+        self._items = smooth[snapshot.n_users :].copy()
+
+    def steps(self, snapshot: Snapshot) -> Iterator[Tensor]:
+        """Train one step at a time: E^(0) [nodes, dim] before the first step and after each."""
         draws = torch.Generator().manual_seed(self.seed)
-        first = torch.empty(n_users + n_items, self.dim).normal_(0.0, 0.1, generator=draws)
+        nodes = snapshot.n_users + snapshot.n_items
+        first = torch.empty(nodes, self.dim).normal_(0.0, 0.1, generator=draws)
+        yield first
         adjacency = _normalised(snapshot)
         pairs = _Pairs(snapshot)
-        if len(pairs.user):
-            first.requires_grad_(True)
-            optimiser = torch.optim.Adam([first], lr=self.rate)
-            for _ in range(self.epochs):
-                order = torch.randperm(len(pairs.user), generator=draws)
-                for rows in order.split(self.batch):
-                    loss = self._loss(first, adjacency, pairs, rows, draws)
-                    optimiser.zero_grad()
-                    loss.backward()
-                    optimiser.step()
-        with torch.no_grad():
-            learnt = propagate(adjacency, first, self.layers).numpy()
-        self._users, self._items = learnt[:n_users].copy(), learnt[n_users:].copy()
+        if not len(pairs.user):
+            return
+        first.requires_grad_(True)
+        optimiser = torch.optim.Adam([first], lr=self.rate)
+        for _ in range(self.epochs):
+            order = torch.randperm(len(pairs.user), generator=draws)
+            for rows in order.split(self.batch):
+                loss = self._loss(first, adjacency, pairs, rows, draws)
+                optimiser.zero_grad()
+                loss.backward()
+                optimiser.step()
+                yield first
 
     def _loss(
         self,

@@ -263,7 +263,8 @@ def speed(
         str | None,
         typer.Option(
             metavar="A,B,C",
-            help="encoding, messages, ranking, sampling, scale, startup; by default all of them.",
+            help="convergence, encoding, messages, ranking, sampling, scale, startup; "
+            "by default all of them.",
         ),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="A JSON file of all figures.")] = None,

@@ -9,6 +9,7 @@ import numpy as np
 from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.base.units import DAY
+from finrec_dgl.dataset.kcore import k_core
 from finrec_dgl.dataset.snapshot import Pairs, Snapshot, without_nodes, without_pairs
 from finrec_dgl.dataset.splits import share_of_each
 from finrec_dgl.dataset.store import Dataset
@@ -137,7 +138,9 @@ def windows(
     return [one for one in found if len(np.unique(one.targets.user)) >= FEWEST_USERS]
 
 
-def hidden_windows(dataset: Dataset, snapshot: Snapshot, count: int, seed: int) -> list[Window]:
+def hidden_windows(
+    dataset: Dataset, snapshot: Snapshot, count: int, seed: int, core: int = 0
+) -> list[Window]:
     """``count`` worlds that are ``snapshot`` with pairs hidden, which are the targets.
 
     For what is not split by date, and for dated histories too short for ``windows``. Hidden is what
@@ -147,6 +150,9 @@ def hidden_windows(dataset: Dataset, snapshot: Snapshot, count: int, seed: int) 
     - else the product last taken up, as ``last-out`` does; in window number n that which is n
       products before it (who has fewer begins again at the last), and all of the user's that
       follows. Without times, one at random.
+    With ``core`` nothing is hidden or a candidate but what is in the ``core``-core of ``snapshot``:
+    where a k-core of all pairs was published, the test's among them, a product of few pairs is one
+    that the test asks for, and so it is here.
     A user keeps one pair at least. Candidates and targets are as ``window`` has them; validation's
     but for the snapshot "fit". Windows with fewer than ``FEWEST_USERS`` users are left out. All in
     them is of ``snapshot``: nothing that it does not know is hidden, asked for or left.
@@ -155,10 +161,15 @@ def hidden_windows(dataset: Dataset, snapshot: Snapshot, count: int, seed: int) 
     candidates = dataset.candidates(split)
     if dataset.cold_side == "item":
         candidates = candidates & ~dataset.cold(split)
+    inside = np.ones(len(snapshot.pairs), bool)
+    if core:
+        inside = k_core(snapshot.pairs.user, snapshot.pairs.item, core)
+        sold = np.bincount(snapshot.pairs.item[inside], minlength=dataset.n_items) > 0
+        candidates = candidates & sold
     found = []
     for number in range(count):
         rng = np.random.default_rng((seed, number, 1))
-        gone, asked = _hidden(dataset, snapshot, number, rng)
+        gone, asked = (one & inside for one in _hidden(dataset, snapshot, number, rng))
         world = without_pairs(snapshot, gone)
         targets, allowed = _asked(dataset, world, snapshot.pairs.where(asked), candidates)
         found.append(Window(None, None, world, targets, allowed))

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from inspect import signature
+import warnings
 from typing import Any
 
 import numpy as np
 import scipy.linalg
 import scipy.sparse as sp
-import scipy.sparse.linalg
 import torch
+from torch import Tensor
 
 from finrec_dgl.base.errors import DataError
 
 _DENSE = 2_000  # rows of a matrix whose eigenvectors take seconds all at once
 _MOST_ITEMS = 20_000  # a matrix of 3 GB in float64, of which two are held at a time
+_ITERATIONS = 6
 
 
 def time_kernel(age: np.ndarray, half_life: float) -> np.ndarray:
@@ -47,44 +48,114 @@ def ease_filter(held: Any, penalty: float) -> np.ndarray:
     return found
 
 
-def cosine_filter(held: Any, alpha: float = 0.5, shrink: float = 10.0) -> np.ndarray:
-    """c_ij / ((c_ii + shrink)^alpha (c_jj + shrink)^(1 - alpha)): float32 [n_items, n_items].
+class CosineFilter:
+    """Scores of what is held by its cosine with other items.
 
-    0 on the diagonal. c_ij: the number of users who hold both; ``held`` sparse [n_users, n_items]
-    of ones; i is what is held, j what is recommended. ``alpha`` 0.5 is the cosine, 1 the share of
-    i's holders who hold j too, which favours what is popular (Deshpande and Karypis, ACM TOIS
-    22(1), 2004).
+    The filter is c_ij / ((n_i + shrink)^alpha (n_j + shrink)^(1 - alpha)), 0 on the diagonal; i is
+    what is held, j what is recommended. n_i is the number of i's holders and
+
+        c_ij = sum over users u who hold both of d_u^-users
+
+    with d_u what u holds in all: an active user's holdings say less of one another. ``held`` sparse
+    [n_users, n_items] of ones. ``alpha`` 0.5 and ``users`` 0 is the cosine, ``alpha`` 1 the share
+    of i's holders who hold j too, which favours what is popular (Deshpande and Karypis, ACM TOIS
+    22(1), 2004; ``users`` as in random walks, Paudel et al., ACM TiiS 7(1), 2016).
+
+    Up to ``most`` items the filter is one dense matrix, ``matrix`` [n_items, n_items] float32;
+    above, messages go over the users in two sparse products, and nothing of that size is made.
     """
-    together = (held.T @ held).toarray().astype(np.float32)
-    own = np.diag(together) + np.float32(shrink)
-    together /= np.outer(own**alpha, own ** (1 - alpha))
-    np.fill_diagonal(together, 0.0)
-    return together
+
+    def __init__(
+        self,
+        held: Any,
+        alpha: float = 0.5,
+        users: float = 0.0,
+        shrink: float = 10.0,
+        most: int = _MOST_ITEMS,
+    ) -> None:
+        holders = np.asarray(held.sum(axis=0)).ravel().astype(np.float32) + np.float32(shrink)
+        holders[holders == 0] = 1.0  # nobody's item has no messages whatever it is divided by
+        self._into, self._out = holders**-alpha, holders ** (alpha - 1)
+        active = np.maximum(np.asarray(held.sum(axis=1)).ravel(), 1).astype(np.float32)
+        self._back = sp.csr_array(held.T)
+        self._forth = sp.csr_array(sp.diags_array(active**-users) @ held)
+        self._own = np.asarray(self._forth.sum(axis=0)).ravel()  # c_ii
+        self.matrix: np.ndarray | None = None
+        if held.shape[1] <= most:
+            together = (self._back @ self._forth).toarray()
+            together *= np.outer(self._into, self._out)
+            np.fill_diagonal(together, 0.0)
+            self.matrix = together
+
+    def __call__(self, rows: Any) -> np.ndarray:
+        """Messages float32 [B, n_items] of ``rows``, sparse [B, n_items]: what each holds."""
+        found: np.ndarray
+        if self.matrix is not None:
+            found = rows @ self.matrix
+            return found
+        weighted = sp.csr_array(rows @ sp.diags_array(self._into))
+        found = (weighted @ self._back @ self._forth).toarray()
+        # an item is no neighbour of its own: what came to it from itself is taken off
+        row = np.repeat(np.arange(weighted.shape[0]), np.diff(weighted.indptr))
+        found[row, weighted.indices] -= weighted.data * self._own[weighted.indices]
+        found *= self._out
+        return found
 
 
 def _leading(matrix: Any, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """U, S and V^T of the ``rank`` leading ones, from the eigenvectors of the smaller Gram matrix.
+    """U, S and V^T of the ``rank`` leading ones, the same each time for one ``seed``.
 
-    The same each time: an iteration restarts from vectors drawn anew where the matrix has fewer
-    dimensions than it seems, as that of an early snapshot has, and SciPy's ``svds`` has no seed
-    for those.
+    Up to 2,000 rows or columns from the eigenvectors of the smaller Gram matrix, all at once; above
+    by ``_subspace``.
     """
     tall = matrix.shape[0] >= matrix.shape[1]
-    gram = matrix.T @ matrix if tall else matrix @ matrix.T
-    size = gram.shape[0]
+    size = min(matrix.shape)
     if size <= _DENSE:
-        last = (size - rank, size - 1)
-        values, near = scipy.linalg.eigh(gram.toarray(), subset_by_index=last)
+        gram = (matrix.T @ matrix if tall else matrix @ matrix.T).toarray()
+        values, near = scipy.linalg.eigh(gram, subset_by_index=(size - rank, size - 1))
     else:
-        rng = np.random.default_rng(seed)
-        drawn = {"rng": rng} if "rng" in signature(scipy.sparse.linalg.eigsh).parameters else {}
-        values, near = scipy.sparse.linalg.eigsh(gram, k=rank, v0=rng.random(size), **drawn)
+        values, near = _subspace(matrix if tall else matrix.T, rank, seed)
     values = np.sqrt(np.maximum(values, 0))
     # what is no dimension of the matrix has no direction on its other side
     scale = np.where(values > 1e-7 * values.max(), values, np.inf)
     far = (matrix @ near if tall else matrix.T @ near) / scale
     left, right = (far, near) if tall else (near, far)
     return left, values, right.T
+
+
+def _subspace(matrix: Any, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ``rank`` largest eigenvalues of M^T M and their vectors [m, rank], of M [n, m].
+
+    Subspace iteration from a drawn block that is an eighth wider, and 16 columns at least (Halko,
+    Martinsson and Tropp, SIAM Review 53(2), 2011). One by one, as Lanczos finds them, hundreds take
+    minutes; the block's products and factorisations are of whole matrices. The last ones of a
+    spectrum that falls slowly come out as mixtures of their neighbours, which a filter by all of
+    them does not notice.
+    """
+    over, back = _sparse(matrix), _sparse(matrix.T)
+    width = min(rank + max(rank // 8, 16), matrix.shape[1])
+    draws = torch.Generator().manual_seed(seed)
+    block = torch.randn(matrix.shape[1], width, generator=draws, dtype=torch.float64)
+    block = torch.linalg.qr(block).Q
+    for _ in range(_ITERATIONS):
+        block = torch.linalg.qr(back @ (over @ block)).Q
+    image = over @ block
+    values, turn = torch.linalg.eigh(image.T @ image)
+    return values[-rank:].numpy(), (block @ turn[:, -rank:]).numpy()
+
+
+def _sparse(matrix: Any) -> Tensor:
+    """A SciPy matrix as a sparse tensor in rows, whose products use all threads."""
+    rows = sp.csr_array(matrix)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch calls its compressed rows a beta
+        return torch.sparse_csr_tensor(
+            torch.from_numpy(rows.indptr.astype(np.int64)),
+            torch.from_numpy(rows.indices.astype(np.int64)),
+            torch.from_numpy(rows.data.astype(np.float64)),
+            rows.shape,
+            check_invariants=False,
+        )
 
 
 def singular_vectors(

@@ -28,7 +28,10 @@ class DerivedConfig:
     ``holding_half_lives`` one filter by cosine each: how a user's holdings fade in it
     ``cosine_alpha``       0.5: the cosine; towards 1: the share of a product's holders who hold the
                            other too, which favours popular products
-    ``rank``               of the low-pass spectral filter; 0: none
+    ``cosine_users``       how much an active user's holdings count less in it: 0 all alike, 1 by
+                           1 / d, as in random walks
+    ``cosine_shrink``      pseudo-counts that hold back what few users tell in it
+    ``ranks``              rising: of the low-pass spectral filters, one each
     ``trend_half_lives``   falling: each adds how popularity grew from the one before to this one
     ``trend_prior``        pseudo-counts that hold a trend back
     ``steady_half_life``   of the purchases in a product's steadiness: whether they came over many
@@ -48,7 +51,9 @@ class DerivedConfig:
     ease: tuple[float, ...] = (100.0, 300.0, 1000.0, 3000.0)
     holding_half_lives: tuple[float, ...] = (15.0, 60.0, 200.0, 0.0)
     cosine_alpha: float = 0.7
-    rank: int = 32
+    cosine_users: float = 0.0
+    cosine_shrink: float = 10.0
+    ranks: tuple[int, ...] = (32,)
     trend_half_lives: tuple[float, ...] = (365.0, 90.0, 30.0, 15.0)
     trend_prior: float = 300.0
     steady_half_life: float = 365.0
@@ -70,10 +75,12 @@ class DerivedConfig:
         for name in ("ease", "holding_half_lives", "trend_half_lives"):
             if len(set(getattr(self, name))) < len(getattr(self, name)):
                 problems.append(f"{name} is {list(getattr(self, name))}, expected each once")
+        if list(self.ranks) != sorted(set(self.ranks)) or any(one < 1 for one in self.ranks):
+            problems.append(f"ranks is {list(self.ranks)}, expected rising, at least 1 each")
         if list(self.trend_half_lives) != sorted(self.trend_half_lives, reverse=True):
             problems.append(f"trend_half_lives is {list(self.trend_half_lives)}, expected falling")
-        counted = ("peers", "rank", "trend_prior", "steady_half_life", "short_half_life")
-        for name in (*counted, "text_holders", "text_categories"):
+        counted = ("peers", "trend_prior", "steady_half_life", "short_half_life")
+        for name in (*counted, "cosine_users", "cosine_shrink", "text_holders", "text_categories"):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
         for name in ("text_sharpness", "text_penalty"):

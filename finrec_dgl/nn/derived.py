@@ -7,10 +7,13 @@ in the messages: see docs/model.md.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import scipy.sparse as sp
 import torch
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
 from finrec_dgl.nn.config import HybridConfig
 from finrec_dgl.nn.hybrid import ModelShape
@@ -114,7 +117,7 @@ class DerivedRecommender(nn.Module):
         if self.config.graph and self.config.stream_two:
             names += [f"ease {one:g}" for one in derived.ease]
             names += [f"cosine {one:g}" for one in derived.holding_half_lives]
-            names += ["spectral"] if derived.rank else []
+            names += [f"spectral {one}" for one in derived.ranks]
         names += ["popularity", *(f"trend {one:g}" for one in derived.trend_half_lives)]
         names += ["steady"] if derived.steady_half_life else []
         names += TEXT_CHANNELS if self.has_text and derived.text_channels else ()
@@ -226,10 +229,7 @@ class DerivedRecommender(nn.Module):
             logit = (features @ self.query[head]).masked_fill(absent, -1e9)
             # where nobody is present, the softmax is even over the absent
             share = torch.softmax(logit, dim=1).masked_fill(absent, 0.0)
-            if nodes is not None:
-                every = share.new_zeros(len(share), world.n_users)
-                share = every.scatter(1, nodes, share)
-            message = torch.sparse.mm(kernel, share.t()).t()
+            message = _PeerSum.apply(share, nodes, kernel)
             found.append(log_share(message, evidence.free, self.floor[head].exp()))
         return found
 
@@ -245,6 +245,40 @@ class DerivedRecommender(nn.Module):
     def weights_by_channel(self) -> dict[str, float]:
         """name -> its weight for a user whose covariates are 0."""
         return dict(zip(self.channels, self.weight.detach().tolist(), strict=True))
+
+
+class _PeerSum(torch.autograd.Function):
+    """message[b, i] = sum over k of share[b, k] x[v_k, i], of peers v_k = ``nodes[b, k]``.
+
+    Shapes: share [B, K], nodes int64 [B, K] or None for all users in order, x SciPy sparse [U, I];
+    returns [B, I]. Only what the peers hold is touched, in the gradient too:
+    d share[b, k] = sum over i of x[v_k, i] d message[b, i].
+    """
+
+    @staticmethod
+    def forward(ctx: Any, share: Tensor, nodes: Tensor | None, kernel: Any) -> Tensor:
+        ctx.nodes, ctx.kernel = nodes, kernel
+        mixed = share.detach().numpy()
+        if nodes is None:
+            return torch.from_numpy(np.ascontiguousarray((kernel.T @ mixed.T).T))
+        rows, peers = mixed.shape
+        ends = np.arange(0, rows * peers + 1, peers)
+        given = (mixed.ravel(), nodes.numpy().ravel(), ends)
+        chosen = sp.csr_array(given, shape=(rows, kernel.shape[0]))
+        return torch.from_numpy((chosen @ kernel).toarray())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        given = gradient.numpy()
+        if ctx.nodes is None:
+            return torch.from_numpy(np.ascontiguousarray((ctx.kernel @ given.T).T)), None, None
+        rows, peers = ctx.nodes.shape
+        held = ctx.kernel[ctx.nodes.numpy().ravel()]
+        pair = np.repeat(np.arange(rows * peers), np.diff(held.indptr))
+        each = held.data * given[pair // peers, held.indices]
+        total = np.bincount(pair, each, rows * peers).astype(given.dtype)
+        return torch.from_numpy(total.reshape(rows, peers)), None, None
 
 
 def _where_told(message: np.ndarray, there: np.ndarray, free: Tensor) -> Tensor:

@@ -21,7 +21,7 @@ from torch import Tensor
 from finrec_dgl.base.units import DAY
 from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph.filters import (
-    cosine_filter,
+    CosineFilter,
     ease_filter,
     normalised,
     singular_vectors,
@@ -123,20 +123,22 @@ class World:
         return {one: ease_filter(self.held, one) for one in self.config.ease}
 
     @cached_property
-    def cosine(self) -> np.ndarray:
-        """[I, I] float32, see ``cosine_filter``."""
-        return cosine_filter(self.held, self.config.cosine_alpha)
+    def cosine(self) -> CosineFilter:
+        """By ``cosine_alpha``, ``cosine_users`` and ``cosine_shrink``."""
+        config = self.config
+        by = (config.cosine_alpha, config.cosine_users, config.cosine_shrink)
+        return CosineFilter(self.held, *by)
 
     @cached_property
     def spectral(self) -> tuple[np.ndarray, np.ndarray]:
         """Into and out of the leading subspace, [I, r] each: a low-pass filter of the graph."""
-        right = self._subspace[2][:, : self.config.rank]
+        right = self._subspace[2][:, : max(self.config.ranks)]
         scale = np.sqrt(np.maximum(self.sold, 1))[:, None]
         return (right / scale).astype(np.float32), (right * scale).astype(np.float32)
 
     @cached_property
     def _subspace(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return singular_vectors(normalised(self.held), max(self.config.rank, _PEER_RANK))
+        return singular_vectors(normalised(self.held), max(*self.config.ranks, _PEER_RANK))
 
     @cached_property
     def trends(self) -> dict[str, np.ndarray]:
@@ -187,13 +189,20 @@ class World:
     def filtered(self, rows: Receivers) -> list[np.ndarray]:
         """Messages of what users hold over each relation between products, float32 [B, I] each.
 
-        By the penalties of ``ease``, then the ``holding_half_lives``, then the spectral filter.
+        By the penalties of ``ease``, then the ``holding_half_lives``, then the ``ranks``.
         """
         found = [rows.held @ one for one in self.ease.values()]
-        found += [rows.aged(one) @ self.cosine for one in self.config.holding_half_lives]
-        if self.config.rank:
-            into, out = self.spectral
-            found.append((rows.held @ into) @ out.T)
+        found += [self.cosine(rows.aged(one)) for one in self.config.holding_half_lives]
+        if not self.config.ranks:
+            return found
+        into, out = self.spectral
+        inside = rows.held @ into
+        message, start = np.zeros((len(rows), self.n_items), np.float32), 0
+        for rank in self.config.ranks:
+            # a filter of a higher rank is the one before and some more directions
+            message = message + inside[:, start:rank] @ out[:, start:rank].T
+            found.append(message)
+            start = rank
         return found
 
     # ---- text
@@ -292,8 +301,8 @@ class World:
     # ---- relations between users
 
     @cached_property
-    def kernels(self) -> list[Tensor]:
-        """For each head the sparse messages of all users, [I, U]: a kernel of their age.
+    def kernels(self) -> list[Any]:
+        """For each head the messages of all users, sparse [U, I]: a kernel of their age.
 
         kappa_h(age) = 3/4 2^(-age / H_h) + 1/4 mean over the other half-lives, and no decay.
         """
@@ -303,7 +312,9 @@ class World:
             others = [*lives[:head], *lives[head + 1 :], self.config.short_half_life, 0.0]
             rest = np.mean([time_kernel(self.age, one) for one in others], axis=0)
             weight = 0.75 * time_kernel(self.age, own) + 0.25 * rest
-            found.append(sparse_tensor(self.held, weight).t().coalesce())
+            kernel = sp.csr_array(self.held, copy=True)
+            kernel.data = weight.astype(np.float32)
+            found.append(kernel)
         return found
 
     def tied(self, rows: Receivers) -> np.ndarray:
@@ -313,9 +324,11 @@ class World:
 
     @cached_property
     def _similar(self) -> tuple[Any, Any, np.ndarray]:
-        """Unit rows of users: products weighted by idf, products, and spectral vectors [U, r]."""
+        """Users at length 1: products weighted by idf [I, U], products [I, U], and spectral vectors
+        [U, r]."""
         spectral = _unit(self.held @ self._to_peer_space)
-        return unit_rows(self.held @ self._idf), unit_rows(self.held), spectral
+        by_idf, by_count = unit_rows(self.held @ self._idf), unit_rows(self.held)
+        return by_idf.T.tocsr(), by_count.T.tocsr(), spectral
 
     @cached_property
     def _idf(self) -> Any:
@@ -333,26 +346,26 @@ class World:
         ties first. Without ``text`` or ``ties`` their features are 0.
         """
         by_idf, by_count, vectors = self._similar
-        rare = (unit_rows(rows.held @ self._idf) @ by_idf.T).toarray()
-        same = (unit_rows(rows.held) @ by_count.T).toarray()
+        rare = (unit_rows(rows.held @ self._idf) @ by_idf).toarray()
+        same = (unit_rows(rows.held) @ by_count).toarray()
         tie = rows.ties.toarray() if ties else np.zeros_like(same)
         told = rows.text @ self.snapshot.user_text.T if text else np.zeros_like(same)
         spectral = _unit(rows.held @ self._to_peer_space) @ vectors.T
         absent = np.tile(self.activity == 0, (len(rows), 1))
         known = rows.user >= 0
         absent[np.flatnonzero(known), rows.user[known]] = True
-        parts = [np.log(rare + 0.01), np.log(same + 0.01), told, tie, spectral]
         every = (len(rows), self.n_users)
-        parts.append(np.broadcast_to(np.log(np.maximum(self.activity, 1)), every))
-        parts.append(np.broadcast_to(np.log1p(self.idle), every))
-        parts.append(same == 0)
+        found = [rare, same, told, tie, spectral, absent]
+        found += [np.broadcast_to(one, every) for one in (self.activity, self.idle)]
         index = None
         if 0 < self.config.peers < self.n_users:
             order = rare + tie - 10.0 * absent
             index = np.argpartition(-order, self.config.peers - 1, axis=1)[:, : self.config.peers]
             index.sort(axis=1)
-            parts = [np.take_along_axis(part, index, axis=1) for part in parts]
-            absent = np.take_along_axis(absent, index, axis=1)
+            found = [np.take_along_axis(one, index, axis=1) for one in found]
+        rare, same, told, tie, spectral, absent, activity, idle = found
+        parts = [np.log(rare + 0.01), np.log(same + 0.01), told, tie, spectral]
+        parts += [np.log(np.maximum(activity, 1)), np.log1p(idle), same == 0]
         features = np.stack([part.astype(np.float32) for part in parts], axis=-1)
         nodes = None if index is None else torch.from_numpy(index)
         return torch.from_numpy(features), torch.from_numpy(absent), nodes
@@ -380,14 +393,6 @@ def log_share(message: Tensor, free: Tensor, floor: Tensor | float = _FLOOR) -> 
     positive = message.clamp(min=0)
     total = (positive * free).sum(1, keepdim=True).clamp(min=1e-9)
     return torch.log(positive * (free.sum(1, keepdim=True) / total) + floor)
-
-
-def sparse_tensor(matrix: Any, values: np.ndarray) -> Tensor:
-    """A SciPy CSR matrix's pattern with ``values`` as a sparse tensor."""
-    rows = np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
-    index = torch.from_numpy(np.stack([rows, matrix.indices]).astype(np.int64))
-    data = torch.from_numpy(np.asarray(values, np.float32))
-    return torch.sparse_coo_tensor(index, data, matrix.shape, check_invariants=False)
 
 
 def free_items(rows: Receivers) -> Tensor:

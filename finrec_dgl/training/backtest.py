@@ -5,6 +5,7 @@ Where the split is not by date, an episode is the world with some of its pairs h
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -78,7 +79,9 @@ def past_tasks(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> lis
     if dataset.valid_cut is not None and snapshot.time is not None:
         how = (config.windows, config.window_step, config.warm_up)
         found = windows(dataset, snapshot.time, *how)
-    return found or hidden_windows(dataset, snapshot, config.windows, config.seed)
+    return found or hidden_windows(
+        dataset, snapshot, config.windows, config.seed, config.hidden_core
+    )
 
 
 def episodes(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> list[Episode]:
@@ -108,10 +111,16 @@ def episodes(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> list[
     return found
 
 
-def listwise_loss(scores: Tensor, episode: Episode) -> Tensor:
-    """-sum of weight * log softmax over the allowed products, the mean over users: a scalar."""
+def listwise_loss(scores: Tensor, episode: Episode, floor: float = 0.0) -> Tensor:
+    """-sum of weight * log(p + floor), p the softmax over the allowed products: a scalar.
+
+    The mean over users. A target far below ``floor``, which no first page would hold, has hardly a
+    gradient; with 0 it is such targets that the likelihood is mostly about.
+    """
     masked = scores.masked_fill(~episode.allowed, -1e9)
     each = functional.log_softmax(masked, dim=1)[episode.row, episode.item]
+    if floor:
+        each = torch.logaddexp(each, torch.full_like(each, math.log(floor)))
     return -(each * episode.weight).sum()
 
 
@@ -149,7 +158,7 @@ class Backtest:
     def _loss(self, number: int) -> JointLoss:
         """Formula (7), its last term the distance to the start where relations are derived."""
         config, scene = self.config, self.scenes[number]
-        rec = listwise_loss(scene.scores(), self.episodes[number])
+        rec = listwise_loss(scene.scores(), self.episodes[number], config.loss_floor)
         pseudo = rec.new_zeros(())
         if self.model.pseudo is not None and self.labels is not None:
             text, target, confidence = self.labels

@@ -47,6 +47,10 @@ class TrainConfig:
     ``window_step``   days between their starts; 0: spread over the time there is
     ``warm_up``       days at the beginning that are only learned from
     ``window_users``  users a window and run, drawn from those with something to predict
+    ``hidden_core``   windows without dates hide and ask for what is in this k-core alone, for
+                      splits of a core that was taken of all pairs, the test's among them; 0: all
+    ``loss_floor``    added to the probability of each target in the loss of ``backtest``, so that
+                      those which rank far below it hardly count; 0: all do
     ``negatives``     ``all`` products, or a draw shared by the batch: ``uniform``, by
                       ``popularity``, or the other positives of the batch (``in-batch``); with
                       ``softmax`` these join every draw, at the weight that corrects for it;
@@ -78,6 +82,8 @@ class TrainConfig:
     window_step: float = 0.0
     warm_up: float = 90.0
     window_users: int = 512
+    hidden_core: int = 0
+    loss_floor: float = 0.0
     negatives: str = "auto"
     n_negatives: int = 1024
     reject_held: bool = True
@@ -110,7 +116,17 @@ class TrainConfig:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 1")
         for name in (
             *("workers", "prefetch", "lambda_rec", "lambda_pseudo", "lambda_reg", "lambda_ids"),
-            *("lambda_start", "window_step", "warm_up", "average", "seed", "steps", "valid_users"),
+            *(
+                "lambda_start",
+                "hidden_core",
+                "loss_floor",
+                "window_step",
+                "warm_up",
+                "average",
+                "seed",
+                "steps",
+                "valid_users",
+            ),
         ):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")

@@ -31,7 +31,7 @@ DERIVED = TrainConfig(
     model=HybridConfig(
         relations="derived",
         pseudo_classes=4,
-        derived=DerivedConfig(ease=(100.0,), holding_half_lives=(60.0,), rank=4),
+        derived=DerivedConfig(ease=(100.0,), holding_half_lives=(60.0,), ranks=(4,)),
     ),
     loss="backtest",
     windows=2,

@@ -35,7 +35,7 @@ def config_of(off, peers=128):
         peers=peers,
         ease=(100.0, 300.0),
         holding_half_lives=(0.0,),
-        rank=16,
+        ranks=(16,),
         trend_half_lives=(365.0,),
         text_channels=True,
     )

@@ -24,7 +24,7 @@ from finrec_dgl.training.learner import fit
 SIZE = {"users": 500, "items": 60, "interactions_per_user": 10.0, "cold_share": 0.0}
 WORLD = {**SILENT_WORLD, **SIZE, "ties_per_user": 2.0, "seed": 3}
 DERIVED = TrainConfig(
-    model=HybridConfig(relations="derived", pseudo_classes=12, derived=DerivedConfig(rank=16)),
+    model=HybridConfig(relations="derived", pseudo_classes=12, derived=DerivedConfig(ranks=(16,))),
     loss="backtest",
     windows=6,
     lr=0.05,

@@ -11,13 +11,16 @@ import numpy as np
 import pytest
 from tiny_models import WORDS, save_bert
 
+from finrec_dgl.base.config import read_toml
 from finrec_dgl.base.errors import ConfigError, FinrecError
 from finrec_dgl.benchmarking.speed import CASES, Settings, encoding, measure_speed, scale
+from finrec_dgl.benchmarking.speed.convergence import OURS, measure
 from finrec_dgl.benchmarking.speed.timing import alternate, own_process
 from finrec_dgl.cli import main
 from finrec_dgl.kernels.library import find_library
 from finrec_dgl.text import EncoderSpec, encode_texts
 from finrec_dgl.text.encoder import Encoder, resolve
+from finrec_dgl.training.config import read_settings
 
 SCRIPTS = Path(__file__).resolve().parent.parent.parent / "benchmarks"
 native = pytest.mark.skipif(find_library().handle is None, reason=find_library().told)
@@ -150,3 +153,23 @@ def test_startup_tells_both_commands(tmp_path):
     """Catches commands whose failure is timed as an answer."""
     found = told("startup", tmp_path)
     assert set(found["compared"]) == {"--help", "recommend --user, cold"}
+
+
+def test_convergence_has_every_figure(tmp_path):
+    """Catches a configuration that cannot train, and steps that are not those of an epoch."""
+    found = told("convergence", tmp_path)
+    assert found["lightgcn"]["steps timed"] == 30
+    assert found["lightgcn"]["steps an epoch"] == 1
+    assert 0.2 < found["ours"]["ndcg@20"] <= 1
+    assert found["ours"]["s to train"] > 0
+
+
+def test_convergence_trains_the_example():
+    """Catches figures of another configuration than the one that users are given."""
+    example = read_toml(SCRIPTS.parent / "examples" / "gowalla.toml")
+    assert read_settings(OURS) == read_settings(example)
+
+
+def test_convergence_needs_its_data():
+    """Catches a case left out without a word."""
+    assert "--data" in measure(Settings())["gowalla"]

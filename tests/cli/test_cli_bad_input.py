@@ -419,7 +419,7 @@ CATALOGUE = (
         "weights of another model",
         "evaluate run",
         ("do not fit",),
-        text("run/config.json", '"rank": 32', '"rank": 0'),
+        text("run/config.json", '"ranks": [', '"ranks": [7,'),
     ),
     Bad("data set gone", "evaluate run --dataset nothing", ("nothing",)),
     Bad(

@@ -87,7 +87,7 @@ def test_the_script_does_the_same(data, tmp_path, monkeypatch, capsys):
 
 DERIVED = [
     *("--set", "model.relations=derived", "--set", "loss=backtest", "--set", "warm_up=20"),
-    *("--set", "epochs=1", "--set", "windows=2", "--set", "model.derived.rank=2"),
+    *("--set", "epochs=1", "--set", "windows=2", "--set", "model.derived.ranks=[2]"),
 ]
 
 

@@ -13,7 +13,7 @@ from finrec_dgl.cli.app import main
 DERIVED = [
     *("--set", "model.relations=derived", "--set", "loss=backtest", "--set", "warm_up=10"),
     *("--set", "average=2", "--epochs", "4", "--set", "lr=0.05"),
-    *("--set", "model.derived.ease=[20, 100]", "--set", "model.derived.rank=4"),
+    *("--set", "model.derived.ease=[20, 100]", "--set", "model.derived.ranks=[4]"),
 ]
 
 

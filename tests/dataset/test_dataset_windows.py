@@ -27,6 +27,7 @@ from test_dataset_leakage import by_id, replaced, reworded, shuffled
 
 from finrec_dgl.base.errors import ConfigError, DataError
 from finrec_dgl.dataset import SplitOptions, build_dataset
+from finrec_dgl.dataset.kcore import k_core
 from finrec_dgl.dataset.splits import iso
 from finrec_dgl.dataset.windows import (
     FEWEST_USERS,
@@ -320,6 +321,19 @@ def test_hidden_pairs_leave_the_world_with_what_was_written(tmp_path, split):
         np.testing.assert_allclose(one.snapshot.item_posts, plain.posts(), atol=1e-6)
         assert not np.allclose(one.snapshot.user_text, whole.user_text, atol=1e-3)
         assert not np.allclose(one.snapshot.item_posts, whole.item_posts, atol=1e-3)
+
+
+def test_of_a_core_nothing_else_is_hidden_or_recommended(tmp_path):
+    """Catches a core of one window's world in place of the whole, which hiding makes smaller."""
+    split = SplitOptions(kind="random", test_share=0.3)
+    data, whole, _ = hiding(tmp_path / "data", split, encoder=NO_TEXT)
+    inside = k_core(whole.pairs.user, whole.pairs.item, 4)
+    assert 0 < inside.sum() < len(inside)
+    core = whole.pairs.where(inside)
+    for one in hidden_windows(data, whole, COUNT, 0, core=4):
+        assert 0 < len(one.targets) == len(whole.pairs) - len(one.snapshot.pairs)
+        assert keys_of(one.targets) <= keys_of(core)
+        assert set(np.flatnonzero(one.candidates)) <= set(core.item.tolist())
 
 
 def test_of_a_random_split_the_tests_share_is_hidden(tmp_path):

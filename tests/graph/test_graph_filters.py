@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from finrec_dgl.graph import filters
 from finrec_dgl.graph.filters import (
-    cosine_filter,
+    CosineFilter,
     ease_filter,
     normalised,
     singular_vectors,
@@ -55,17 +55,35 @@ def test_a_larger_penalty_gives_smaller_weights():
 
 
 @settings(max_examples=60)
-@given(held=matrices(), shrink=st.sampled_from([0.5, 10.0]), alpha=st.sampled_from([0.5, 0.9]))
-def test_cosine_counts_who_holds_both(held, shrink, alpha):
-    """Catches a wrong count, norm, side of the exponent or diagonal."""
-    found = cosine_filter(held, alpha, shrink)
+@given(
+    held=matrices(),
+    shrink=st.sampled_from([0.0, 10.0]),
+    alpha=st.sampled_from([0.5, 0.9]),
+    users=st.sampled_from([0.0, 0.7]),
+)
+def test_cosine_counts_who_holds_both(held, shrink, alpha, users):
+    """Catches a wrong count, norm, side of an exponent or diagonal."""
+    found = CosineFilter(held, alpha, users, shrink).matrix
     dense = held.toarray()
+    weight = np.maximum(dense.sum(axis=1), 1) ** -users
     holders = [set(np.flatnonzero(column)) for column in dense.T]
     for i, one in enumerate(holders):
         for j, other in enumerate(holders):
             lengths = (len(one) + shrink) ** alpha * (len(other) + shrink) ** (1 - alpha)
-            expected = len(one & other) / lengths if i != j else 0.0
+            both = weight[list(one & other)].sum()
+            expected = both / lengths if i != j and both else 0.0
             assert found[i, j] == pytest.approx(expected, abs=1e-6)
+
+
+@settings(max_examples=60)
+@given(held=matrices(), users=st.sampled_from([0.0, 0.7]), seed=st.integers(0, 9))
+def test_cosine_of_many_items_sends_the_same_messages(held, users, seed):
+    """Catches two sparse products that differ from the dense filter, as by what is held itself."""
+    weight = np.random.default_rng(seed).random(held.nnz).astype(np.float32)
+    rows = sp.csr_array((weight, held.indices, held.indptr), shape=held.shape)
+    dense, sparse = (CosineFilter(held, 0.7, users, most=most) for most in (20_000, 0))
+    assert sparse.matrix is None
+    np.testing.assert_allclose(sparse(rows), dense(rows), atol=1e-6)
 
 
 @settings(max_examples=120)
@@ -87,6 +105,20 @@ def test_singular_vectors_are_the_leading_ones(matrix, rank):
         (left.T @ left)[np.ix_(real, real)], np.eye(int(real.sum())), atol=1e-6
     )
     np.testing.assert_allclose(matrix @ right, left * values, atol=1e-6)
+
+
+def test_singular_vectors_of_a_large_matrix_are_near_the_leading_ones(monkeypatch):
+    """Catches an iteration that has not converged, and one on the wrong side of the matrix."""
+    monkeypatch.setattr(filters, "_DENSE", 10)
+    rng = np.random.default_rng(0)
+    matrix = sp.random_array((300, 200), density=0.05, rng=rng)
+    for one in (matrix, matrix.T):
+        left, values, right = singular_vectors(sp.csr_array(one), 12)
+        exact = np.linalg.svd(one.toarray(), compute_uv=False)[:12]
+        np.testing.assert_allclose(values, exact, rtol=0.01)
+        np.testing.assert_allclose(right.T @ right, np.eye(12), atol=1e-9)
+        np.testing.assert_allclose(left.T @ left, np.eye(12), atol=1e-9)
+        np.testing.assert_allclose(left.T @ (one @ right), np.diag(values), atol=1e-9)
 
 
 def test_singular_vectors_are_the_same_again():

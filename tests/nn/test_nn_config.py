@@ -42,7 +42,8 @@ def test_what_makes_no_model_is_refused(fields, words):
         ({"trend_half_lives": (30.0, 90.0)}, "expected falling"),
         ({"trend_half_lives": (0.0,)}, "trend_half_lives is"),
         ({"peers": -1}, "peers is -1"),
-        ({"rank": -1}, "rank is -1"),
+        ({"ranks": (0,)}, r"ranks is \[0\]"),
+        ({"ranks": (8, 4)}, "expected rising"),
         ({"trend_prior": -1.0, "short_half_life": -1.0}, "trend_prior is.*short_half_life is"),
         ({"text_sharpness": 0.0}, "text_sharpness is 0.0"),
         ({"text_penalty": float("nan")}, "text_penalty is nan"),
@@ -59,7 +60,7 @@ def test_what_makes_no_derived_relations_is_refused(fields, words):
 def test_derived_relations_may_be_few():
     """Catches a list of filters that must not be empty."""
     none = DerivedConfig(
-        ease=(), holding_half_lives=(), trend_half_lives=(), rank=0, peer_half_lives=()
+        ease=(), holding_half_lives=(), trend_half_lives=(), ranks=(), peer_half_lives=()
     )
     config = HybridConfig(relations="derived", derived=none)
     assert from_mapping(HybridConfig, to_mapping(config)) == config

@@ -60,7 +60,7 @@ def explicit_attention(world, evidence, weight, query, floor):
         free = [item for item in range(world.n_items) if evidence.free[user, item]]
         score = [torch.zeros((), dtype=torch.float64) for _ in range(world.n_items)]
         for head, kernel in enumerate(world.kernels):
-            fades = kernel.to_dense().double()
+            fades = torch.from_numpy(kernel.toarray().T).double()
             raw = {
                 peer: torch.exp(query[head] @ features[user, column[peer]].double())
                 for peer in present
@@ -198,7 +198,7 @@ def test_without_the_graph_it_does_not_matter_who_else_holds_what():
 
 OTHERWISE = {
     "stream_one": {"peer_half_lives": (3.0, 5.0), "short_half_life": 1.0, "peers": 2},
-    "stream_two": {"ease": (3.0, 5.0), "holding_half_lives": (3.0, 5.0), "rank": 1},
+    "stream_two": {"ease": (3.0, 5.0), "holding_half_lives": (3.0, 5.0), "ranks": (1,)},
 }
 
 

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from snapshots import DAY, make_dated_snapshot, with_pairs, without_text
 
 from finrec_dgl.dataset.snapshot import without_nodes
-from finrec_dgl.graph.filters import cosine_filter, ease_filter, normalised
+from finrec_dgl.graph.filters import CosineFilter, ease_filter, normalised
 from finrec_dgl.nn import DerivedConfig, Receivers, World
 from finrec_dgl.nn.world import COVARIATES, PEER_FEATURES, free_items, log_share
 
 CONFIG = DerivedConfig(
-    ease=(20.0, 200.0), holding_half_lives=(40.0, 0.0), rank=4, peer_half_lives=(20.0, 100.0)
+    ease=(20.0, 200.0), holding_half_lives=(40.0, 0.0), ranks=(2, 4), peer_half_lives=(20.0, 100.0)
 )
 NOBODY, UNSOLD = 29, 19  # the user who holds nothing, and the product that nobody holds
 
@@ -139,7 +139,8 @@ def test_forgotten_filters_are_made_anew():
     rows = everyone(world)
     before = world.filtered(rows)
     world.forget_filters()
-    large = {name for name, value in vars(world).items() if isinstance(value, np.ndarray | dict)}
+    kinds = (np.ndarray, dict, CosineFilter)
+    large = {name for name, value in vars(world).items() if isinstance(value, kinds)}
     assert not large & {"ease", "cosine", "_near"}
     for one, other in zip(before, world.filtered(rows), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -149,7 +150,7 @@ def test_filtered_are_messages_of_what_is_held():
     """Catches a filter on the wrong side, ages that are not read, and a wrong order."""
     world = make_world(3)
     held, rows = world.snapshot.matrix().toarray(), everyone(world)
-    near = cosine_filter(world.snapshot.matrix(), CONFIG.cosine_alpha)
+    near = CosineFilter(world.snapshot.matrix(), CONFIG.cosine_alpha).matrix
     expected = [held @ ease_filter(world.snapshot.matrix(), one) for one in CONFIG.ease]
     for half_life in CONFIG.holding_half_lives:
         faded = np.zeros_like(held)
@@ -157,9 +158,11 @@ def test_filtered_are_messages_of_what_is_held():
             for item, age in items.items():
                 faded[user, item] = 2 ** (-age / half_life) if half_life else 1.0
         expected.append(faded @ near)
-    right = np.linalg.svd(normalised(world.snapshot.matrix()).toarray())[2][: CONFIG.rank].T
+    whole = np.linalg.svd(normalised(world.snapshot.matrix()).toarray())[2].T
     root = np.sqrt(np.maximum(held.sum(axis=0), 1))
-    expected.append((held / root) @ right @ right.T * root)
+    for rank in CONFIG.ranks:
+        right = whole[:, :rank]
+        expected.append((held / root) @ right @ right.T * root)
     found = world.filtered(rows)
     assert len(found) >= len(expected)
     for one, other in zip(found, expected, strict=False):
@@ -169,8 +172,9 @@ def test_filtered_are_messages_of_what_is_held():
 
 def test_without_a_rank_there_is_no_spectral_filter():
     """Catches a switch that only empties its channel."""
-    world = make_world(3, replace(CONFIG, rank=0))
-    assert len(world.filtered(everyone(world))) == len(make_world(3).filtered(everyone(world))) - 1
+    world = make_world(3, replace(CONFIG, ranks=()))
+    fewer = len(make_world(3).filtered(everyone(world))) - len(CONFIG.ranks)
+    assert len(world.filtered(everyone(world))) == fewer
 
 
 def test_trends_by_product():
@@ -320,7 +324,7 @@ def test_kernels_by_edge():
             for item, age in items.items():
                 rest = (fades(age, other) + fades(age, 5.0) + 1.0) / 3
                 expected[item, user] = 0.75 * fades(age, own) + 0.25 * rest
-        np.testing.assert_allclose(kernel.to_dense(), expected, atol=1e-5)
+        np.testing.assert_allclose(kernel.toarray().T, expected, atol=1e-5)
 
 
 def test_an_altered_row_is_read_as_it_stands():
@@ -490,7 +494,7 @@ def test_whatever_is_missing_every_relation_is_finite(missing, peers):
     rows = everyone(world)
     features, absent, _ = world.peers(rows, text=True, ties=True)
     kernel, (known, smoother) = text_maps(world)
-    found = [features, absent, kernel, known, smoother, *world.kernels]
+    found = [features, absent, kernel, known, smoother, *(one.toarray() for one in world.kernels)]
     found += [*world.filtered(rows), *world.trends.values()]
     found += [message for message, _ in world.told(rows)]
     for one in (*found, world.covariates(rows)):
@@ -506,7 +510,7 @@ def test_undated_interactions_are_all_of_now():
     assert not world.age.any()
     ones = sp.csr_array(snapshot.matrix()).toarray().T
     for kernel in world.kernels:
-        np.testing.assert_allclose(kernel.to_dense(), ones, atol=1e-6)
+        np.testing.assert_allclose(kernel.toarray().T, ones, atol=1e-6)
     for name, values in world.trends.items():
         if name != "popularity":
             np.testing.assert_allclose(values, 0.0, atol=1e-3)
@@ -520,5 +524,5 @@ def test_a_user_with_nothing_and_a_product_of_nobody():
     assert not world.told(rows)[0][0].any()
     assert not any(there[0, UNSOLD] for _, there in world.told(rows)[3:])
     assert world.sold[UNSOLD] == 0
-    assert not any(kernel.to_dense()[UNSOLD].any() for kernel in world.kernels)
+    assert not any(kernel.toarray()[:, UNSOLD].any() for kernel in world.kernels)
     assert not text_maps(world)[0][UNSOLD].any()

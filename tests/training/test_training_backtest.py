@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import torch
 from snapshots import without_text
-from torch.nn import functional
 
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.baselines.popularity import Popularity
@@ -22,7 +21,7 @@ from finrec_dgl.training.learner import Learner, fit
 from finrec_dgl.training.scoring import DerivedScorer
 
 DERIVED = DerivedConfig(
-    ease=(50.0,), holding_half_lives=(30.0, 0.0), rank=4, trend_half_lives=(60.0,)
+    ease=(50.0,), holding_half_lives=(30.0, 0.0), ranks=(4,), trend_half_lives=(60.0,)
 )
 CONFIG = TrainConfig(
     model=HybridConfig(relations="derived", pseudo_classes=4, derived=DERIVED),
@@ -128,7 +127,8 @@ def test_of_many_users_some_are_drawn(dataset):
     assert float(some.weight.sum()) == pytest.approx(1)
 
 
-def test_the_listwise_loss_by_target():
+@pytest.mark.parametrize("floor", [0.0, 0.1])
+def test_the_listwise_loss_by_target(floor):
     """Catches a softmax over products that may not be recommended, or weights that are lost."""
     scores = torch.randn(3, 5, dtype=torch.float64)
     allowed = torch.tensor([[1, 1, 0, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 0, 1]]).bool()
@@ -139,8 +139,9 @@ def test_the_listwise_loss_by_target():
     episode = Episode(None, np.arange(3), row, item, weight, allowed)
     expected = 0.0
     for r, i, w in zip(row, item, weight, strict=True):
-        expected -= w * functional.log_softmax(scores[r][allowed[r]], 0)[int(allowed[r, :i].sum())]
-    assert listwise_loss(scores, episode) == pytest.approx(float(expected))
+        share = torch.softmax(scores[r][allowed[r]], 0)[int(allowed[r, :i].sum())]
+        expected -= w * torch.log(share + floor)
+    assert listwise_loss(scores, episode, floor) == pytest.approx(float(expected))
 
 
 @pytest.mark.parametrize(("stage", "end"), [("train", "valid_cut"), ("fit", "cut")])

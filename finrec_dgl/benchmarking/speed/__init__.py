@@ -13,7 +13,7 @@ from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.benchmarking.speed.timing import Settings, bandwidth, processor, products
 from finrec_dgl.kernels.library import find_library
 
-CASES = ("encoding", "messages", "ranking", "sampling", "scale", "startup")
+CASES = ("convergence", "encoding", "messages", "ranking", "sampling", "scale", "startup")
 """Each a module of this folder, whose ``measure`` takes the settings and gives JSON.
 
 Where sides were timed against each other, ``compared`` in it holds, by what was timed, what
