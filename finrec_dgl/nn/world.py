@@ -138,7 +138,7 @@ class World:
 
     @cached_property
     def _subspace(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        return singular_vectors(normalised(self.held), max(*self.config.ranks, _PEER_RANK))
+        return singular_vectors(normalised(self.held), max((*self.config.ranks, _PEER_RANK)))
 
     @cached_property
     def trends(self) -> dict[str, np.ndarray]:

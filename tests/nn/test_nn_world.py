@@ -503,6 +503,15 @@ def test_whatever_is_missing_every_relation_is_finite(missing, peers):
     assert all(one.shape == (world.n_users, world.n_items) for one in world.filtered(rows))
 
 
+def test_peers_need_no_spectral_filter():
+    """Catches a world that cannot be without the filter whose vectors peers share."""
+    world = World(make_dated_snapshot(12), replace(CONFIG, ranks=()))
+    every = everyone(world)
+    features, _, _ = world.peers(every, text=True, ties=True)
+    assert torch.isfinite(features).all()
+    assert len(world.filtered(every)) == len(CONFIG.ease) + len(CONFIG.holding_half_lives)
+
+
 def test_undated_interactions_are_all_of_now():
     """Catches a fading where nothing is known of times."""
     snapshot = make_dated_snapshot(1)
