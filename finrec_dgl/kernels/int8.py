@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -10,7 +11,7 @@ from torch.nn import functional
 
 from finrec_dgl.kernels.library import find_library
 
-GROUP = 64
+GROUP = 64  # inputs that share a scale; the same in int8.cpp
 _PANEL = 64
 
 
@@ -23,7 +24,7 @@ def has_int8() -> bool:
 class Int8Linear(torch.nn.Module):
     """y = x W^T + b for x float32 [..., inputs] on the CPU, with W and x rounded to 8 bits.
 
-    For each output and group of 128 inputs w = s q with q in -127..127 and s = max |w| / 127; for
+    For each output and group of 64 inputs w = s q with q in -127..127 and s = max |w| / 127; for
     each row and group, at each call, x = low + step u with u in 0..255, low = min x and
     step = (max x - min x) / 255. The sum of u q is exact; the rest is float32. No gradient.
     """
@@ -47,8 +48,8 @@ class Int8Linear(torch.nn.Module):
             for one in (scale, integers.sum(dim=2) * scale)
         )
         self.packed: Tensor | None = None
-        handle = find_library().handle
-        if handle is not None and handle.finrec_int8():
+        if has_int8():
+            handle: Any = find_library().handle
             self._room = int(handle.finrec_int8_room(ctypes.c_int64(self.in_features)))
             fours = -(-self.in_features // 4)
             self.packed = torch.empty(outputs * fours * 4, dtype=torch.int8)
@@ -81,7 +82,7 @@ class Int8Linear(torch.nn.Module):
 
 
 def rounded(x: Tensor) -> Tensor:
-    """``x`` float32 [..., inputs] as 8 bits for each group of 128 inputs can hold it."""
+    """``x`` float32 [..., inputs] as 8 bits for each group of 64 inputs can hold it."""
     parts = []
     for part in x.split(GROUP, dim=-1):
         low = part.amin(dim=-1, keepdim=True)

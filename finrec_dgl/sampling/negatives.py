@@ -29,25 +29,24 @@ class NegativeSampler:
     ``popularity``: as likely as it is held; ``in-batch``: the batch's own positives. A product that
     is drawn twice stands there once.
 
-    ``user``, ``item`` int [E]: what may be learned from, ordered by user. ``reject_held``: no
-    user has a negative among the products that they hold by it.
+    The items of user u, which may be learned from, are ``item[indptr[u]:indptr[u + 1]]``.
+    ``reject_held``: no user has a negative among them.
     """
 
     def __init__(
         self,
         kind: str,
         count: int,
-        user: np.ndarray,
+        indptr: np.ndarray,
         item: np.ndarray,
-        n_users: int,
         n_items: int,
         *,
         reject_held: bool = True,
     ) -> None:
         self.kind, self.count, self.n_items = kind, count, n_items
+        self.indptr = indptr
         self.item = np.ascontiguousarray(item, np.int32)
         self.reject_held = reject_held
-        self.indptr = np.append(0, np.cumsum(np.bincount(user, minlength=n_users)))
         popularity = np.bincount(item, minlength=n_items).astype(np.float64)
         self.share = popularity / max(popularity.sum(), 1)
 

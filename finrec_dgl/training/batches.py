@@ -63,9 +63,8 @@ class Batches:
         self.negatives = NegativeSampler(
             config.negatives_of(snapshot.n_items),
             config.n_negatives,
-            self.user,
+            snapshot.pairs.indptr(snapshot.n_users),
             self.item,
-            snapshot.n_users,
             snapshot.n_items,
             reject_held=config.reject_held,
         )

@@ -116,17 +116,8 @@ class TrainConfig:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 1")
         for name in (
             *("workers", "prefetch", "lambda_rec", "lambda_pseudo", "lambda_reg", "lambda_ids"),
-            *(
-                "lambda_start",
-                "hidden_core",
-                "loss_floor",
-                "window_step",
-                "warm_up",
-                "average",
-                "seed",
-                "steps",
-                "valid_users",
-            ),
+            *("lambda_start", "hidden_core", "loss_floor", "window_step", "warm_up", "average"),
+            *("seed", "steps", "valid_users"),
         ):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")

@@ -24,7 +24,8 @@ def interactions(seed=0):
 
 def sampler(kind, count=6, **options):
     user, item = interactions()
-    return NegativeSampler(kind, count, user, item, USERS, ITEMS, **options)
+    indptr = np.searchsorted(user, np.arange(USERS + 1))
+    return NegativeSampler(kind, count, indptr, item, ITEMS, **options)
 
 
 @pytest.mark.parametrize("native", [pytest.param(True, marks=needs_native), False])

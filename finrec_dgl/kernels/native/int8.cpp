@@ -1,30 +1,26 @@
 // A linear layer in 8-bit integers by VNNI instructions: y = x W^T + b with x and y in float32.
 //
-// Weights: signed, a scale for each output and group of 128 inputs, w = s q, |q| <= 127.
+// Weights: signed, a scale for each output and group of GROUP inputs, w = s q, |q| <= 127.
 // Inputs: unsigned, a scale and an offset for each row and group, taken anew from the group's least
 // and greatest value, x = low + step u, 0 <= u <= 255. So over a group
 //   sum x w = s (step sum u q + low sum q),
 // the first sum in int32 without rounding, the second known beforehand (`lean` = s sum q).
 //
 // Rows are dealt to threads in blocks, and one row is summed in one order whatever the block.
-#include <immintrin.h>
-#include <stdint.h>
+#include "int8.h"
+
 #include <string.h>
 
-#include "int8.h"
+#include "avx512.h"
 
 namespace {
 
-constexpr int64_t GROUP = 64;   // inputs that share a scale
+constexpr int64_t GROUP = 64;    // inputs that share a scale
 constexpr int64_t PANEL = 64;    // outputs that are computed at once: four vectors
 constexpr int64_t TILE = 6;      // rows that are: 24 sums stay in registers
 constexpr int64_t BLOCK = 8 * TILE;
 
-// without it the sums go through memory (seen with g++ 12)
-#define UNROLLED _Pragma("GCC unroll 8")
-
 inline int64_t up(int64_t a, int64_t b) { return (a + b - 1) / b; }
-inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
 
 // sum += the products of unsigned and signed bytes, four by four; the intrinsic makes g++ 12 keep a
 // copy of every sum in memory
@@ -41,7 +37,7 @@ void quantize(const float* x, int64_t inputs, uint8_t* u, float* step, float* lo
         __m512 most_of = _mm512_set1_ps(-__builtin_inff());
         __mmask16 unordered = 0;
         for (int64_t k = 0; k < size; k += 16) {
-            const __mmask16 here = size - k >= 16 ? 0xFFFF : __mmask16((1u << (size - k)) - 1);
+            const __mmask16 here = lanes(size - k);
             const __m512 v = _mm512_maskz_loadu_ps(here, from + k);
             least_of = _mm512_mask_min_ps(least_of, here, least_of, v);
             most_of = _mm512_mask_max_ps(most_of, here, most_of, v);
@@ -54,7 +50,7 @@ void quantize(const float* x, int64_t inputs, uint8_t* u, float* step, float* lo
         step[g] = unordered ? __builtin_nanf("") : span / 255.0f;
         low[g] = first;
         for (int64_t k = 0; k < size; k += 16) {
-            const __mmask16 here = size - k >= 16 ? 0xFFFF : __mmask16((1u << (size - k)) - 1);
+            const __mmask16 here = lanes(size - k);
             const __m512 v = _mm512_maskz_loadu_ps(here, from + k);
             const __m512 scaled =
                 _mm512_mul_ps(_mm512_sub_ps(v, _mm512_set1_ps(first)), _mm512_set1_ps(inverse));

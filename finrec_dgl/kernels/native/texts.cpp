@@ -1,20 +1,11 @@
 // What a BERT does between its linear layers, over texts laid end to end without padding.
 #include "texts.h"
 
-#include <immintrin.h>
-
-// without it arrays of vectors go through memory
-#define UNROLLED _Pragma("GCC unroll 8")
+#include "avx512.h"
 
 namespace {
 
 constexpr int64_t ROWS = 4;  // queries whose sums stay in registers together
-
-inline int64_t least(int64_t a, int64_t b) { return a < b ? a : b; }
-
-inline __mmask16 lanes(int64_t left) {
-    return left >= 16 ? 0xFFFF : __mmask16((1u << left) - 1);
-}
 
 // exp(x) for x <= 0 to about a unit in the last place; NaN stays NaN, being the second of the two
 inline __m512 exponential(__m512 x) {
