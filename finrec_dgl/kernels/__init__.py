@@ -3,7 +3,7 @@
 from finrec_dgl.kernels.attention import attend
 from finrec_dgl.kernels.backend import KERNELS, choose
 from finrec_dgl.kernels.edges import Compressed, Edges, Layer, relation_edges
-from finrec_dgl.kernels.nodes import MOST_RELATIONS, by_node, gate, mix
+from finrec_dgl.kernels.nodes import MOST_RELATIONS, GateWeights, Sent, by_node, gates, mix
 from finrec_dgl.kernels.sums import neighbour_sum
 
 __all__ = [
@@ -11,11 +11,13 @@ __all__ = [
     "MOST_RELATIONS",
     "Compressed",
     "Edges",
+    "GateWeights",
     "Layer",
+    "Sent",
     "attend",
     "by_node",
     "choose",
-    "gate",
+    "gates",
     "mix",
     "neighbour_sum",
     "relation_edges",

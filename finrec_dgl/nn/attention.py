@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from finrec_dgl.kernels import Edges, attend, by_node, gate
+from finrec_dgl.kernels import Edges, GateWeights, Sent, attend, by_node, gates
 from finrec_dgl.nn.fusion import Fusion
 
 # below one edge in this many nodes, a relation is reduced to the nodes that take part in it
@@ -54,38 +54,50 @@ class RelationAttention(nn.Module):
         """Messages of all senders, weighed by each receiver."""
         if not len(edges):
             return torch.zeros_like(h_dst)
-        if len(edges) * _SPARSE >= max(len(h_src), len(h_dst)):
-            return self._attend(edges, text, has_text, h_src, h_dst)
+        if not takes_few(edges, h_src, h_dst):
+            return self.attend(edges, self._send(text, has_text, h_src), h_dst @ self.to_score.T)
         # few nodes take part, such as those with ties: only they cost anything
         small, senders, receivers = edges.compact
-        out = self._attend(
-            small, text[senders], has_text[senders], h_src[senders], h_dst[receivers]
-        )
+        sent = self._send(text[senders], has_text[senders], h_src[senders])
+        out = self.attend(small, sent, h_dst[receivers] @ self.to_score.T)
         return h_dst.new_zeros(h_dst.shape).index_copy(0, receivers, out)
 
-    def _attend(
-        self, edges: Edges, text: Tensor, has_text: Tensor, h_src: Tensor, h_dst: Tensor
-    ) -> Tensor:
-        value, score = self._messages(text, has_text, h_src)
-        # a_dst . W_dst h_i with the weights multiplied first: a column a head, not ``dim`` of them
-        by_head = self.receiver.weight.unflatten(0, (self.heads, -1))
-        to_score = (by_head * self.attend_dst.unsqueeze(-1)).sum(1)
+    def attend(self, edges: Edges, sent: Sent, score_dst: Tensor) -> Tensor:
+        """What is sent, [n_src, dim], weighed by receivers with scores [n_dst, heads]."""
         out = attend(
             edges,
-            score,
-            h_dst @ to_score.T,
-            value.unflatten(1, (self.heads, -1)),
+            sent.score,
+            score_dst,
+            sent.value.unflatten(1, (self.heads, -1)),
             dropout=self.attention_dropout if self.training else 0.0,
             kernels=self.kernels,
         )
         return out.flatten(1)
 
-    def _messages(self, text: Tensor, has_text: Tensor, h_src: Tensor) -> tuple[Tensor, Tensor]:
-        """v_j [n_src, dim] and a_src . v_j [n_src, heads]."""
-        if self.fusion.operator == "gate" and by_node(self.kernels, text, h_src):
-            maps: tuple[Any, Any] = self.fusion.text.weight, self.fusion.graph.weight
-            parts = self.fusion.gate_weight
-            return gate(text, h_src, has_text, parts.weight, parts.bias, *maps, self.attend_src)
+    @property
+    def to_score(self) -> Tensor:
+        """a_dst . W_dst, [heads, dim]: the weights multiplied first, a row a head."""
+        by_head = self.receiver.weight.unflatten(0, (self.heads, -1))
+        return (by_head * self.attend_dst.unsqueeze(-1)).sum(1)
+
+    @property
+    def gate_weights(self) -> GateWeights | None:
+        """The gate's weights; None with another operator."""
+        if self.fusion.operator != "gate":
+            return None
+        maps: tuple[Any, Any] = self.fusion.text.weight, self.fusion.graph.weight
+        parts = self.fusion.gate_weight
+        return GateWeights(parts.weight, parts.bias, *maps, self.attend_src)
+
+    def _send(self, text: Tensor, has_text: Tensor, h_src: Tensor) -> Sent:
+        weights = self.gate_weights
+        if weights is not None and by_node(self.kernels, text, h_src):
+            return gates(text, h_src, has_text, [weights])[0][0]
         value = self.fusion(text, h_src, has_text)
         # a_src . v_j by one product with a block a head: half a pass over the values each way
-        return value, value @ torch.block_diag(*self.attend_src.unsqueeze(-1))
+        return Sent(value, value @ torch.block_diag(*self.attend_src.unsqueeze(-1)))
+
+
+def takes_few(edges: Edges, h_src: Tensor, h_dst: Tensor) -> bool:
+    """Whether so few nodes take part in a relation that it is reduced to them."""
+    return len(edges) * _SPARSE < max(len(h_src), len(h_dst))

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS, NODE_TYPES, Relation
-from finrec_dgl.kernels import MOST_RELATIONS, by_node, mix, neighbour_sum, relation_edges
-from finrec_dgl.nn.attention import RelationAttention
+from finrec_dgl.kernels import (
+    MOST_RELATIONS,
+    Edges,
+    Sent,
+    by_node,
+    gates,
+    mix,
+    neighbour_sum,
+    relation_edges,
+)
+from finrec_dgl.nn.attention import RelationAttention, takes_few
 from finrec_dgl.nn.fusion import Fusion, linear_map
 
 ByType = Mapping[str, Tensor]
@@ -105,21 +114,61 @@ class AttentionLayer(nn.Module):
             for name, state in states.items()
         }
         own = _destinations(layer, states)
+        edges = {relation: relation_edges(layer, relation) for relation in self.relations}
+        brought = self._by_type(edges, text, has_text, states, own)
+        for relation in self.relations:
+            sender, _, receiver = relation
+            if relation not in brought:
+                brought[relation] = self.messages[key(relation)](
+                    edges[relation], text[sender], has_text[sender], states[sender], own[receiver]
+                )
         out = {}
         for name in NODE_TYPES:
-            brought, present = [], []
-            for relation in self.relations:
-                if relation[2] != name:
-                    continue
-                edges, sender = relation_edges(layer, relation), relation[0]
-                brought.append(
-                    self.messages[key(relation)](
-                        edges, text[sender], has_text[sender], states[sender], own[name]
-                    )
-                )
-                present.append(edges.in_degree > 0)
-            out[name] = self._mix(name, brought, torch.stack(present), own[name])
+            incoming = [relation for relation in self.relations if relation[2] == name]
+            present = torch.stack([edges[relation].in_degree > 0 for relation in incoming])
+            out[name] = self._mix(name, [brought[one] for one in incoming], present, own[name])
         return out
+
+    def _by_type(
+        self,
+        edges: Mapping[Relation, Edges],
+        text: ByType,
+        has_text: ByType,
+        states: ByType,
+        own: ByType,
+    ) -> dict[Relation, Tensor]:
+        """What relations bring whose gates and scores native code makes a type of nodes at a time.
+
+        None where it cannot, and where few nodes take part.
+        """
+        gated = {}
+        for relation, one in edges.items():
+            sender, _, receiver = relation
+            weights = self._message(relation).gate_weights
+            few = not len(one) or takes_few(one, states[sender], own[receiver])
+            if weights and not few and by_node(self.kernels, text[sender], states[sender]):
+                gated[relation] = weights
+        sent: dict[Relation, Sent] = {}
+        score: dict[Relation, Tensor] = {}
+        for name in NODE_TYPES:
+            sending = [relation for relation in gated if relation[0] == name]
+            receiving = [relation for relation in gated if relation[2] == name]
+            to_scores = [self._message(relation).to_score for relation in receiving]
+            if sending:
+                weights = [gated[relation] for relation in sending]
+                inputs = (text[name], states[name], has_text[name])
+                values, scores = gates(*inputs, weights, to_scores, len(own[name]))
+                sent.update(zip(sending, values, strict=True))
+            else:
+                scores = [own[name] @ one.T for one in to_scores]
+            score.update(zip(receiving, scores, strict=True))
+        return {
+            relation: self._message(relation).attend(edges[relation], sent[relation], score[relation])
+            for relation in gated
+        }
+
+    def _message(self, relation: Relation) -> RelationAttention:
+        return cast(RelationAttention, self.messages[key(relation)])
 
     def _mix(self, name: str, brought: list[Tensor], present: Tensor, own: Tensor) -> Tensor:
         """[n_dst, dim] of what each relation brought, and of the node's own part."""

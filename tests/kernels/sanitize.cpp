@@ -44,13 +44,14 @@ void finrec_mask_held(int64_t, int64_t, const int32_t*, const int64_t*, const in
                              const int32_t*, const int32_t*, int64_t*);                          \
     void finrec_best_##name(SCORES(T), int64_t, T*, int32_t*, int64_t*);                         \
     void finrec_picked_##name(SCORES(T), const int64_t*, const int32_t*, T*);                    \
-    void finrec_gate_##name(int64_t, int64_t, int64_t, int64_t, int64_t, const T*, const T*,     \
-                            const T*, const T*, const T*, const T*, const T*, const uint8_t*,    \
-                            T*, T*);                                                             \
-    void finrec_gate_grad_##name(int64_t, int64_t, int64_t, int64_t, int64_t, const T*,          \
+    void finrec_gate_##name(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,       \
+                            const T*, const T*, const T*, const T*, const T*, const T*,          \
+                            const T*, const T*, const uint8_t*, T*, T*, T* const*);              \
+    void finrec_gate_grad_##name(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, int64_t,  \
                                  const T*, const T*, const T*, const T*, const T*, const T*,     \
-                                 const T*, const T*, const T*, const uint8_t*, T*, const T*,     \
-                                 const T*, T*, T*, T*, T*);                                      \
+                                 const T*, const T*, const T*, const T*, const T*,               \
+                                 const uint8_t*, T*, const T*, const T*, const T* const*,        \
+                                 int64_t, T*, T*, T*, T*);                                       \
     void finrec_mix_##name(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, const T*,       \
                            const T*, const T*, const T*, const T* const*, const uint8_t*,        \
                            const T*, T*);                                                        \
@@ -256,17 +257,26 @@ RANK(double, f64)
         auto score = fill<T>(n * heads), grad = fill<T>(size);                                  \
         std::unique_ptr<uint8_t[]> there(new uint8_t[relations * n]);                           \
         for (int64_t k = 0; k < relations * n; ++k) there[k] = uint8_t(draw(0, 1));             \
-        finrec_gate_##name(level, threads, n, dim, heads, gate.get(), a.get(), b.get(),         \
-                           one.get(), one.get(), text.get(), state.get(), there.get(),          \
-                           value.get(), score.get());                                           \
-        const int64_t weights = 4 * square + 2 * dim;                                           \
+        const int64_t owns = draw(0, 3), received = draw(0, n), own = owns * heads;             \
+        auto own_map = fill<T>(dim * ((own + 15) / 16 * 16));                                   \
+        std::vector<std::unique_ptr<T[]>> own_scores;                                           \
+        std::vector<T*> own_at;                                                                 \
+        for (int64_t r = 0; r < owns; ++r) {                                                    \
+            own_scores.push_back(fill<T>(received * heads));                                    \
+            own_at.push_back(own_scores[r].get());                                              \
+        }                                                                                       \
+        finrec_gate_##name(level, threads, n, dim, heads, received, owns, gate.get(), a.get(),  \
+                           b.get(), one.get(), one.get(), own_map.get(), text.get(),            \
+                           state.get(), there.get(), value.get(), score.get(), own_at.data());  \
+        const int64_t weights = 4 * square + (2 + own) * dim;                                   \
         auto room = fill<T>(16 * weights), to_weights = fill<T>(weights);                       \
         auto to_text = fill<T>(size), to_state = fill<T>(size);                                 \
         for (T* to : {static_cast<T*>(nullptr), to_text.get()})                                 \
-            finrec_gate_grad_##name(level, threads, n, dim, heads, gate.get(), a.get(),         \
-                                    b.get(), one.get(), one.get(), gate.get(), a.get(),         \
-                                    b.get(), text.get(), state.get(), there.get(),              \
-                                    value.get(), grad.get(), score.get(), room.get(), to,       \
+            finrec_gate_grad_##name(level, threads, n, dim, heads, received, owns, gate.get(),  \
+                                    a.get(), b.get(), one.get(), one.get(), gate.get(),         \
+                                    a.get(), b.get(), own_map.get(), text.get(), state.get(),   \
+                                    there.get(), value.get(), grad.get(), score.get(),          \
+                                    own_at.data(), to != nullptr, room.get(), to,               \
                                     to_state.get(), to_weights.get());                          \
         std::vector<std::unique_ptr<T[]>> outs, grads;                                          \
         std::vector<T*> at, to;                                                                 \

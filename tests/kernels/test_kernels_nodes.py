@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kernel_relations import assert_near, needs_native
 
-from finrec_dgl.kernels import by_node, gate, mix, nodes
+from finrec_dgl.kernels import GateWeights, by_node, gates, mix, nodes
 from finrec_dgl.kernels.library import LEVELS, find_library
 
 pytestmark = needs_native
@@ -39,6 +39,34 @@ def plain_gate(text, state, has_text, weight, bias, text_map, graph_map, attend_
     share = torch.sigmoid(torch.cat([text, state], 1) @ weight.T + bias) * has_text.unsqueeze(1)
     value = share * (text @ text_map.T) + (1 - share) * (state @ graph_map.T)
     return value, (value.unflatten(1, attend_src.shape) * attend_src).sum(-1)
+
+
+def gate(text, state, has_text, *weights):
+    """What is sent in one relation."""
+    [sent], _ = gates(text, state, has_text, [GateWeights(*weights)])
+    return tuple(sent)
+
+
+def gates_inputs(rows, dim, heads, relations, owns, received, dtype=torch.float64):
+    """Text, states, whether there is text; weights by relation, and of receivers' scores."""
+    text, state, has_text, *first = gate_inputs(rows, dim, heads, dtype)
+    shapes = [one.shape for one in first]
+    drawn = [first, *(draw(*shapes, seed=20 + k, scale=dim**-0.5) for k in range(relations - 1))]
+    weights = [GateWeights(*(one.to(dtype) for one in each)) for each in drawn]
+    scores = draw(*[(heads, dim)] * owns, seed=30, dtype=dtype, scale=dim**-0.5)
+    return text, state, has_text, weights, scores, received
+
+
+def flat_gates(*inputs):
+    """All that native code gives, in a row."""
+    sent, own = gates(*inputs)
+    return (*(one for pair in sent for one in pair), *own)
+
+
+def plain_gates(text, state, has_text, weights, to_scores, received):
+    """The formula by relation, and the receivers' scores."""
+    sent = [one for each in weights for one in plain_gate(text, state, has_text, *each)]
+    return (*sent, *(state[:received] @ one.T for one in to_scores))
 
 
 def mix_inputs(rows, dim, relations, dtype=torch.float64):
@@ -91,6 +119,32 @@ def test_the_gate_is_the_formulas_with_its_gradients(rows, dim, heads, text):
     wanted = wanted if text else wanted[1:]
     found = with_gradients(gate, inputs, wanted)
     assert_near(found, with_gradients(plain_gate, inputs, wanted), 1e-12)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=rows,
+    dim=dims,
+    heads=st.sampled_from([1, 2, 4, 16]),
+    relations=st.integers(1, 3),
+    owns=st.integers(0, 3),
+    share=st.sampled_from([0.0, 0.3, 1.0]),
+    text=st.booleans(),
+)
+def test_relations_at_once_are_each_by_itself(rows, dim, heads, relations, owns, share, text):
+    """Catches a gradient that one relation loses to another, and scores of the wrong receivers."""
+    inputs = gates_inputs(rows, dim, heads, relations, owns, int(rows * share))
+    texts, state, _, weights, scores, _ = inputs
+    wanted = [one for each in weights for one in each] + [state, *scores, *([texts] * text)]
+    wanted = [one.requires_grad_() for one in wanted]
+    found = with_gradients(flat_gates, inputs, wanted)
+    assert_near(found, with_gradients(plain_gates, inputs, wanted), 1e-12)
+
+
+def test_many_heads_of_receivers_are_plain():
+    """Catches scores of receivers past the room that native code has for them."""
+    inputs = gates_inputs(50, 64, 64, 1, 5, 30)
+    assert_near(flat_gates(*inputs), plain_gates(*inputs), 1e-12)
 
 
 @settings(max_examples=60, deadline=None)

@@ -84,8 +84,10 @@ struct Table {
 // Parts that rows of nodes are dealt out in; gradients of weights are summed by part.
 constexpr int64_t NODE_PARTS = 16;
 
+// Nodes of one type that send in one relation, and of which the first `received` receive in
+// `owns` relations.
 struct GateShape {
-    int64_t rows, dim, heads;
+    int64_t rows, dim, heads, received, owns;
     int threads;
 };
 
@@ -97,9 +99,11 @@ struct GateWeights {
     const T* graph;   // [dim, dim]
     const T* bias;    // [dim]
     const T* attend;  // [dim]: by head the vector that gives a score
-    const T* gate_rows;   // [dim, 2 dim]; in the backward pass, as the next two
+    const T* own;     // [dim, owns * heads, filled up with zeros to whole vectors of 64 bytes]
+    const T* gate_rows;   // [dim, 2 dim]; in the backward pass, as the next three
     const T* text_rows;   // [dim, dim]
     const T* graph_rows;  // [dim, dim]
+    const T* own_rows;    // [owns * heads, dim]
 };
 
 template <class T>
@@ -109,16 +113,20 @@ struct Gate {
     const uint8_t* has_text;  // [rows]
     T* value;                 // [rows, dim]
     T* score;                 // [rows, heads]; not read in the backward pass
+    T* const* own;            // by relation received [received, heads]; not read there either
 };
 
 template <class T>
 struct GateGrad {
     const T* value;  // [rows, dim]
     const T* score;  // [rows, heads]
+    const T* const* own;  // by relation received [received, heads]
+    bool add;        // to what to_text and to_state hold
     T* room;         // [NODE_PARTS, size of to_weights]
     T* to_text;      // [rows, dim], or null where it is not wanted
     T* to_state;     // [rows, dim], or null
-    T* to_weights;   // gate [dim, 2 dim], text, graph [dim, dim], bias, attend [dim], one by one
+    T* to_weights;   // gate [dim, 2 dim], text, graph [dim, dim], bias, attend [dim] and own
+                     // [owns * heads, dim], one by one
 };
 
 struct MixShape {

@@ -85,7 +85,7 @@ const Ranking<double>& ranking<double>(int64_t level) {
 }  // namespace
 
 // raised whenever a signature below changes
-EXPORT int64_t finrec_interface() { return 5; }
+EXPORT int64_t finrec_interface() { return 6; }
 
 EXPORT int64_t finrec_level() { return best_level(); }
 
@@ -176,31 +176,36 @@ EXPORT void finrec_without(int64_t n_rows, int64_t n_gone, const int32_t* indptr
                               {weight, x, out, width, int(threads)});                             \
     }
 
-// weights transposed: gate [2 dim, dim], text_map and graph_map [dim, dim]
+// weights transposed: gate [2 dim, dim], text_map and graph_map [dim, dim], own [dim, owns * heads
+// filled up to whole vectors of 64 bytes]; owned: by relation received the address of
+// [received, heads]
 #define GATE(name, T)                                                                             \
     EXPORT void name(int64_t level, int64_t threads, int64_t rows, int64_t dim, int64_t heads,    \
-                     const T* gate, const T* text_map, const T* graph_map, const T* bias,         \
-                     const T* attend, const T* text, const T* state, const uint8_t* has_text,     \
-                     T* value, T* score) {                                                        \
-        node_kernels<T>(level).gate(                                                              \
-            {rows, dim, heads, int(threads)},                                                     \
-            {gate, text_map, graph_map, bias, attend, nullptr, nullptr, nullptr},                 \
-            {text, state, has_text, value, score});                                               \
+                     int64_t received, int64_t owns, const T* gate, const T* text_map,            \
+                     const T* graph_map, const T* bias, const T* attend, const T* own,            \
+                     const T* text, const T* state, const uint8_t* has_text, T* value, T* score,  \
+                     T* const* owned) {                                                           \
+        node_kernels<T>(level).gate({rows, dim, heads, received, owns, int(threads)},             \
+                                    {gate, text_map, graph_map, bias, attend, own, nullptr,       \
+                                     nullptr, nullptr, nullptr},                                  \
+                                    {text, state, has_text, value, score, owned});                \
     }
 
 // the same, then the weights as they are, `_rows`; to_text and to_state may be null
 #define GATE_GRAD(name, T)                                                                        \
     EXPORT void name(int64_t level, int64_t threads, int64_t rows, int64_t dim, int64_t heads,    \
-                     const T* gate, const T* text_map, const T* graph_map, const T* bias,         \
-                     const T* attend, const T* gate_rows, const T* text_rows,                     \
-                     const T* graph_rows, const T* text, const T* state, const uint8_t* has_text, \
-                     T* value, const T* grad_value, const T* grad_score, T* room, T* to_text,     \
-                     T* to_state, T* to_weights) {                                                \
+                     int64_t received, int64_t owns, const T* gate, const T* text_map,            \
+                     const T* graph_map, const T* bias, const T* attend, const T* gate_rows,      \
+                     const T* text_rows, const T* graph_rows, const T* own_rows, const T* text,   \
+                     const T* state, const uint8_t* has_text, T* value, const T* grad_value,      \
+                     const T* grad_score, const T* const* grad_owned, int64_t add, T* room,       \
+                     T* to_text, T* to_state, T* to_weights) {                                    \
         node_kernels<T>(level).gate_grad(                                                         \
-            {rows, dim, heads, int(threads)},                                                     \
-            {gate, text_map, graph_map, bias, attend, gate_rows, text_rows, graph_rows},          \
-            {text, state, has_text, value, nullptr},                                              \
-            {grad_value, grad_score, room, to_text, to_state, to_weights});                       \
+            {rows, dim, heads, received, owns, int(threads)},                                     \
+            {gate, text_map, graph_map, bias, attend, nullptr, gate_rows, text_rows, graph_rows,  \
+             own_rows},                                                                           \
+            {text, state, has_text, value, nullptr, nullptr},                                     \
+            {grad_value, grad_score, grad_owned, add != 0, room, to_text, to_state, to_weights}); \
     }
 
 // outs: by relation the address of [rows, dim]; transform, bias and query null for one relation

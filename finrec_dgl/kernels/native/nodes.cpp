@@ -3,6 +3,7 @@
 //
 // Gate:     g = sigmoid(V [t || h] + c),  0 for a node without text
 //           v = g * W_text t + (1 - g) * W_graph h,  s = A v
+//           and the same nodes' scores as receivers, B h
 // backward: G = W_graph h is made anew, so g * (W_text t - W_graph h) = v - G takes no division:
 //           dv' = dv + A^T ds,  dlogit = dv' (v - G) (1 - g)
 //           the maps get g dv' and (1 - g) dv'
@@ -175,11 +176,24 @@ inline void start_rows(int64_t rows, int64_t dim, const T* row, T* to) {
             Lanes<T, L>::store(to + b * dim + c, Lanes<T, L>::load(row + c));
 }
 
+// The columns that the scores of receivers are made in: whole vectors, whatever the lanes.
+template <class T>
+inline int64_t filled(int64_t columns) {
+    constexpr int64_t whole = 64 / sizeof(T);
+    return (columns + whole - 1) / whole * whole;
+}
+
+inline int64_t receivers_in(int64_t rows, int64_t row, int64_t received) {
+    const int64_t left = received - row;
+    return left < 0 ? 0 : (left < rows ? left : rows);
+}
+
 template <class T, int L>
 void gate_rows(const GateShape& s, const GateWeights<T>& w, const Gate<T>& g) {
     typedef Lanes<T, L> Ln;
     typedef typename Ln::V V;
-    const int64_t dim = s.dim, width = s.dim / s.heads;
+    const int64_t dim = s.dim, heads = s.heads, width = dim / heads;
+    const int64_t columns = filled<T>(s.owns * heads);
     each_block(s.rows, s.threads, [&](int64_t, int64_t row, int64_t rows) {
         alignas(64) T logit[BLOCK * MOST_WIDTH], from_text[BLOCK * MOST_WIDTH];
         const T *t = g.text + row * dim, *h = g.state + row * dim;
@@ -196,10 +210,17 @@ void gate_rows(const GateShape& s, const GateWeights<T>& w, const Gate<T>& g) {
                 const V graph = Ln::load(v + at);
                 Ln::store(v + at, graph + share * (Ln::load(from_text + at) - graph));
             }
-            for (int64_t head = 0; head < s.heads; ++head)
-                g.score[(row + b) * s.heads + head] =
+            for (int64_t head = 0; head < heads; ++head)
+                g.score[(row + b) * heads + head] =
                     inner<T, L>(v + b * dim + head * width, w.attend + head * width, width);
         }
+        T* own = logit;
+        const int64_t receivers = receivers_in(rows, row, s.received);
+        if (s.owns) forth<T, L>(receivers, dim, columns, h, w.own, columns, own, false);
+        for (int64_t r = 0; r < s.owns; ++r)
+            for (int64_t b = 0; b < receivers; ++b)
+                for (int64_t head = 0; head < heads; ++head)
+                    g.own[r][(row + b) * heads + head] = own[b * columns + r * heads + head];
     });
 }
 
@@ -209,14 +230,14 @@ void gate_grad_rows(const GateShape& s, const GateWeights<T>& w, const Gate<T>& 
     typedef Lanes<T, L> Ln;
     typedef typename Ln::V V;
     const int64_t dim = s.dim, width = s.dim / s.heads, square = dim * dim;
-    const int64_t size = 4 * square + 2 * dim;
+    const int64_t columns = s.owns * s.heads, size = 4 * square + (2 + columns) * dim;
     for (int64_t k = 0; k < NODE_PARTS * size; ++k) g.room[k] = 0;
     each_block(s.rows, s.threads, [&](int64_t part, int64_t row, int64_t rows) {
         alignas(64) T logit[BLOCK * MOST_WIDTH], to_text[BLOCK * MOST_WIDTH];
         alignas(64) T to_graph[BLOCK * MOST_WIDTH], spread[MOST_WIDTH];
         T* gate = g.room + part * size;
         T *text_map = gate + 2 * square, *graph_map = text_map + square;
-        T *bias = graph_map + square, *attend = bias + dim;
+        T *bias = graph_map + square, *attend = bias + dim, *own_map = attend + dim;
         const T *t = made.text + row * dim, *h = made.state + row * dim;
         start_rows<T, L>(rows, dim, w.bias, logit);
         forth<T, L>(rows, dim, dim, t, w.gate, dim, logit, true);
@@ -248,14 +269,23 @@ void gate_grad_rows(const GateShape& s, const GateWeights<T>& w, const Gate<T>& 
         back<T, L>(rows, dim, dim, to_graph, h, graph_map, dim);
         if (g.to_state) {
             T* to = g.to_state + row * dim;
-            forth<T, L>(rows, dim, dim, to_graph, w.graph_rows, dim, to, false);
+            forth<T, L>(rows, dim, dim, to_graph, w.graph_rows, dim, to, g.add);
             forth<T, L>(rows, dim, dim, logit, w.gate_rows + dim, 2 * dim, to, true);
         }
         if (g.to_text) {
             T* to = g.to_text + row * dim;
-            forth<T, L>(rows, dim, dim, to_text, w.text_rows, dim, to, false);
+            forth<T, L>(rows, dim, dim, to_text, w.text_rows, dim, to, g.add);
             forth<T, L>(rows, dim, dim, logit, w.gate_rows, 2 * dim, to, true);
         }
+        T* own = logit;
+        const int64_t receivers = receivers_in(rows, row, s.received);
+        for (int64_t r = 0; r < s.owns; ++r)
+            for (int64_t b = 0; b < receivers; ++b)
+                for (int64_t head = 0; head < s.heads; ++head)
+                    own[b * columns + r * s.heads + head] = g.own[r][(row + b) * s.heads + head];
+        back<T, L>(receivers, columns, dim, own, h, own_map, dim);
+        if (g.to_state)
+            forth<T, L>(receivers, columns, dim, own, w.own_rows, dim, g.to_state + row * dim, true);
     });
     add_parts(g.room, size, size, g.to_weights);
 }
