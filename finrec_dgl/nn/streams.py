@@ -123,7 +123,8 @@ class AttentionLayer(nn.Module):
                     edges[relation], text[sender], has_text[sender], states[sender], own[receiver]
                 )
         out = {}
-        for name in NODE_TYPES:
+        # gradients come in the opposite order: the largest type's while least else is held
+        for name in sorted(NODE_TYPES, key=lambda name: len(own[name])):
             incoming = [relation for relation in self.relations if relation[2] == name]
             present = torch.stack([edges[relation].in_degree > 0 for relation in incoming])
             out[name] = self._mix(name, [brought[one] for one in incoming], present, own[name])
@@ -162,9 +163,12 @@ class AttentionLayer(nn.Module):
             else:
                 scores = [own[name] @ one.T for one in to_scores]
             score.update(zip(receiving, scores, strict=True))
+        # gradients come in the opposite order: first where more is let go, by receiver, than is
+        # made, by sender
+        order = sorted(gated, key=lambda one: len(own[one[2]]) - len(states[one[0]]))
         return {
             relation: self._message(relation).attend(edges[relation], sent[relation], score[relation])
-            for relation in gated
+            for relation in order
         }
 
     def _message(self, relation: Relation) -> RelationAttention:
