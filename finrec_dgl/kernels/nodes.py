@@ -81,7 +81,7 @@ def gates(
 
 
 class _Gates(torch.autograd.Function):
-    """The first relation's call does the receivers' scores besides; gradients are added in place."""
+    """The first relation's call makes the receivers' scores too; gradients are added in place."""
 
     @staticmethod
     def forward(

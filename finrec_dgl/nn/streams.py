@@ -115,11 +115,19 @@ class AttentionLayer(nn.Module):
         }
         own = _destinations(layer, states)
         edges = {relation: relation_edges(layer, relation) for relation in self.relations}
-        brought = self._by_type(edges, text, has_text, states, own)
-        for relation in self.relations:
+        sent = self._send(edges, text, has_text, states, own)
+        brought = {}
+        # gradients come in the opposite order: first where more is let go, by receiver, than is
+        # made, by sender
+        for relation in sorted(
+            self.relations, key=lambda one: len(own[one[2]]) - len(states[one[0]])
+        ):
             sender, _, receiver = relation
-            if relation not in brought:
-                brought[relation] = self.messages[key(relation)](
+            message = self._message(relation)
+            if relation in sent:
+                brought[relation] = message.attend(edges[relation], *sent[relation])
+            else:
+                brought[relation] = message(
                     edges[relation], text[sender], has_text[sender], states[sender], own[receiver]
                 )
         out = {}
@@ -130,24 +138,26 @@ class AttentionLayer(nn.Module):
             out[name] = self._mix(name, [brought[one] for one in incoming], present, own[name])
         return out
 
-    def _by_type(
+    def _send(
         self,
         edges: Mapping[Relation, Edges],
         text: ByType,
         has_text: ByType,
         states: ByType,
         own: ByType,
-    ) -> dict[Relation, Tensor]:
-        """What relations bring whose gates and scores native code makes a type of nodes at a time.
+    ) -> dict[Relation, tuple[Sent, Tensor]]:
+        """What is sent, and receivers' scores, where native code makes them for a type of nodes.
 
-        None where it cannot, and where few nodes take part.
+        Without the relations for which it cannot, and those in which few nodes take part.
         """
         gated = {}
         for relation, one in edges.items():
             sender, _, receiver = relation
             weights = self._message(relation).gate_weights
             few = not len(one) or takes_few(one, states[sender], own[receiver])
-            if weights and not few and by_node(self.kernels, text[sender], states[sender]):
+            if weights is None or few:
+                continue
+            if by_node(self.kernels, text[sender], states[sender]):
                 gated[relation] = weights
         sent: dict[Relation, Sent] = {}
         score: dict[Relation, Tensor] = {}
@@ -156,20 +166,14 @@ class AttentionLayer(nn.Module):
             receiving = [relation for relation in gated if relation[2] == name]
             to_scores = [self._message(relation).to_score for relation in receiving]
             if sending:
-                weights = [gated[relation] for relation in sending]
                 inputs = (text[name], states[name], has_text[name])
-                values, scores = gates(*inputs, weights, to_scores, len(own[name]))
+                by_relation = [gated[relation] for relation in sending]
+                values, scores = gates(*inputs, by_relation, to_scores, len(own[name]))
                 sent.update(zip(sending, values, strict=True))
             else:
                 scores = [own[name] @ one.T for one in to_scores]
             score.update(zip(receiving, scores, strict=True))
-        # gradients come in the opposite order: first where more is let go, by receiver, than is
-        # made, by sender
-        order = sorted(gated, key=lambda one: len(own[one[2]]) - len(states[one[0]]))
-        return {
-            relation: self._message(relation).attend(edges[relation], sent[relation], score[relation])
-            for relation in order
-        }
+        return {relation: (sent[relation], score[relation]) for relation in gated}
 
     def _message(self, relation: Relation) -> RelationAttention:
         return cast(RelationAttention, self.messages[key(relation)])

@@ -108,9 +108,9 @@ def test_activity_halves_with_age():
 
 @pytest.mark.parametrize("kernels", ["auto", "dgl"])
 @pytest.mark.parametrize(("dim", "fusion"), [(32, "gate"), (32, "sum"), (12, "gate")])
-@pytest.mark.parametrize("last", [True, False])
-def test_a_layer_gives_the_same_by_any_kernels(kernels, dim, fusion, last):
-    """Catches a fast path, whole or block, whose numbers or gradients are its own."""
+@pytest.mark.parametrize(("last", "dropout"), [(True, 0.0), (False, 0.0), (True, 0.4)])
+def test_a_layer_gives_the_same_by_any_kernels(kernels, dim, fusion, last, dropout):
+    """Catches a fast path whose numbers, draws or gradients are its own."""
     snapshot = make_snapshot(users=40, items=25, edges=300)
     graph = snapshot.graph()
     relations = graph.canonical_etypes
@@ -126,7 +126,14 @@ def test_a_layer_gives_the_same_by_any_kernels(kernels, dim, fusion, last):
     for side in (kernels, "torch"):
         torch.manual_seed(3)
         layer = AttentionLayer(
-            relations, dim, 4, fusion, dropout=0.0, attention_dropout=0.0, last=last, kernels=side
+            relations,
+            dim,
+            4,
+            fusion,
+            dropout=0.0,
+            attention_dropout=dropout,
+            last=last,
+            kernels=side,
         ).double()
         for mixer in layer.mixers.values():
             if mixer.relations > 1:

@@ -34,10 +34,16 @@ struct Lanes {
     }
     static inline void store(T* to, V v) { __builtin_memcpy(to, &v, sizeof(V)); }
     static inline V all(T one) { return V{} + one; }
+    // by halves: as few additions one after another as there can be
     static inline T total(V v) {
-        T sum = 0;
-        for (int l = 0; l < L; ++l) sum += v[l];
-        return sum;
+        if constexpr (L == 1) {
+            return v[0];
+        } else {
+            typedef Lanes<T, L / 2> Half;
+            typename Half::V half[2];
+            __builtin_memcpy(half, &v, sizeof(V));
+            return Half::total(half[0] + half[1]);
+        }
     }
 };
 
