@@ -107,7 +107,7 @@ struct Goal {
 // Two weighted sums of the same rows, by head: first += w_e row_e, second += u_e row_e.
 // H heads of K vectors of L lanes each, all sums in registers; H = 0: any shape, in memory.
 template <class T, class R, int L, int H, int K, bool TWO>
-void add_rows(const Edges& edges, int64_t heads, int64_t width, const R* base, const T* w,
+void add_rows(const Edges edges, int64_t heads, int64_t width, const R* base, const T* w,
               const T* u, const Goal<T>& goal) {
     typedef Lanes<T, L> Ln;
     typedef typename Ln::V V;
@@ -171,7 +171,7 @@ void add_rows(const Edges& edges, int64_t heads, int64_t width, const R* base, c
 }
 
 template <class T, class R>
-using Add = void (*)(const Edges&, int64_t, int64_t, const R*, const T*, const T*, const Goal<T>&);
+using Add = void (*)(const Edges, int64_t, int64_t, const R*, const T*, const T*, const Goal<T>&);
 
 template <class T, class R, int L, int H, int K, bool TWO>
 inline bool add_as(int64_t heads, int64_t width, Add<T, R>& found) {
@@ -203,7 +203,7 @@ inline Add<T, R> add_for(int64_t heads, int64_t width) {
 
 // The scores of the edges' ends, [edges, heads], and by head the largest of them.
 template <class T, int H>
-void fetch_scores(const Edges& edges, int64_t heads, const T* score, T* to, T* largest) {
+void fetch_scores(const Edges edges, int64_t heads, const T* score, T* to, T* largest) {
     if constexpr (H > 0) {
         typedef Lanes<T, H> Ln;
         typename Ln::V best = Ln::all(T(-__builtin_inf()));
@@ -227,7 +227,7 @@ void fetch_scores(const Edges& edges, int64_t heads, const T* score, T* to, T* l
 
 // What `pack_receivers` left for the edges' ends: part p of each to to[p], [edges, heads].
 template <class T, int H>
-void fetch_packed(const Edges& edges, int64_t heads, const T* packed, T* const* to) {
+void fetch_packed(const Edges edges, int64_t heads, const T* packed, T* const* to) {
     for (int64_t e = 0; e < edges.count; ++e) {
         if constexpr (H > 0) {
             typedef Lanes<T, H> Ln;
@@ -253,8 +253,8 @@ void fetch_codes(const uint32_t* by_edge, int64_t count, int64_t heads, uint32_t
 
 template <class T>
 struct Fetch {
-    void (*scores)(const Edges&, int64_t, const T*, T*, T*);
-    void (*packed)(const Edges&, int64_t, const T*, T* const*);
+    void (*scores)(const Edges, int64_t, const T*, T*, T*);
+    void (*packed)(const Edges, int64_t, const T*, T* const*);
     void (*codes)(const uint32_t*, int64_t, int64_t, uint32_t*);
 };
 
@@ -295,6 +295,18 @@ void drop(const uint32_t* codes, int64_t vectors, const Options& o, T* w, T* u) 
     }
 }
 
+// sum [heads] += the lanes l of v that are the same modulo heads, which divides their number
+template <int L, class T>
+inline void by_halves(typename Lanes<T, L>::V v, int64_t heads, T* sum) {
+    if (L == heads) {
+        Lanes<T, L>::store(sum, Lanes<T, L>::load(sum) + v);
+    } else if constexpr (L > 1) {
+        typename Lanes<T, L / 2>::V half[2];
+        __builtin_memcpy(half, &v, sizeof(v));
+        by_halves<L / 2, T>(half[0] + half[1], heads, sum);
+    }
+}
+
 // Sums by head of what stands in [edges, heads], a vector at a time: heads and lanes align again
 // after `period` vectors.
 template <class T, int L>
@@ -306,6 +318,10 @@ struct HeadSums {
         for (int64_t t = 0; t < period; ++t) total[t] = V{};
     }
     inline void finish(int64_t heads, int64_t period, T* sum) const {
+        if (period == 1) {
+            by_halves<L, T>(total[0], heads, sum);
+            return;
+        }
         for (int64_t t = 0, h = 0; t < period; ++t)
             for (int l = 0; l < L; ++l) {
                 sum[h] += total[t][l];
@@ -317,6 +333,10 @@ struct HeadSums {
 // one number by head, repeated over the `period` vectors after which heads and lanes align again
 template <class T, int L>
 inline void repeat(const T* by_head, int64_t heads, int64_t period, T* to) {
+    if (period == 1) {  // heads: a power of two
+        for (int l = 0; l < L; ++l) to[l] = by_head[l & (heads - 1)];
+        return;
+    }
     for (int64_t k = 0, h = 0; k < period * L; ++k) {
         to[k] = by_head[h];
         if (++h == heads) h = 0;
