@@ -26,7 +26,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], int]] = {
     "finrec_avx2": (("-mavx2", "-mfma"), 32),
     "finrec_avx512": (("-mavx2", "-mfma", *_AVX512), 64),
 }
-VNNI = (*_AVX512, "-mavx512vnni")
+VNNI = (*_AVX512, "-mavx512vnni", "-mavx512bf16")
 _FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden")
 
 
@@ -70,7 +70,7 @@ def _compile(compiler: Sequence[str], target: Path, extra: Sequence[str]) -> Non
                 objects.append(str(Path(folder) / f"{kernel}_{name}.o"))
                 source = str(SOURCES / f"{kernel}.cpp")
                 _run([*common, *flags, *defines, "-c", source, "-o", objects[-1]])
-        for name in ("int8", "texts") if x86 else ():
+        for name in ("bert", "int8", "texts") if x86 else ():
             objects.append(str(Path(folder) / f"{name}.o"))
             _run([*common, *VNNI, "-c", str(SOURCES / f"{name}.cpp"), "-o", objects[-1]])
         made = Path(folder) / target.name

@@ -1,4 +1,4 @@
-"""BERT's forward pass over texts laid end to end: no padding, and its steps in native code."""
+"""BERT's forward pass over texts laid end to end: no padding, and all of it in native code."""
 
 from __future__ import annotations
 
@@ -12,11 +12,10 @@ if TYPE_CHECKING:
 
 def is_bert(network: Any) -> bool:
     """Whether ``hidden_states`` computes what ``network`` does: a BERT encoder, on this machine."""
-    import torch
     from transformers import BertModel
 
+    from finrec_dgl.kernels.bert import MOST_TOKENS, MOST_WIDTH
     from finrec_dgl.kernels.int8 import has_int8
-    from finrec_dgl.kernels.texts import MOST_TOKENS, MOST_WIDTH
 
     if type(network) is not BertModel or not has_int8():
         return False
@@ -29,8 +28,24 @@ def is_bert(network: Any) -> bool:
         and config.max_position_embeddings <= MOST_TOKENS
         and width % 16 == 0
         and width <= MOST_WIDTH
-        and all(one.dtype == torch.float32 and one.is_cpu for one in network.parameters())
+        and _precision(network) is not None
+        and all(one.is_cpu and one.is_contiguous() for one in network.parameters())
     )
+
+
+def _precision(network: Any) -> str | None:
+    """What the linear layers are computed in; None where there is no native code for it."""
+    import torch
+
+    from finrec_dgl.kernels.bert import has_bfloat16
+    from finrec_dgl.kernels.int8 import Int8Linear
+
+    kinds = {type(one) for layer in network.encoder.layer for one in _linears(layer)}
+    types = {one.dtype for one in network.parameters()}
+    if types == {torch.float32} and kinds in ({Int8Linear}, {torch.nn.Linear}):
+        return "int8" if kinds == {Int8Linear} else "float32"
+    brief = types == {torch.bfloat16} and kinds == {torch.nn.Linear}
+    return "bfloat16" if brief and has_bfloat16() else None
 
 
 def hidden_states(network: Any, ids: np.ndarray, lengths: np.ndarray) -> torch.Tensor:
@@ -41,22 +56,30 @@ def hidden_states(network: Any, ids: np.ndarray, lengths: np.ndarray) -> torch.T
     """
     import torch
 
-    from finrec_dgl.kernels.texts import add_norm, attend_texts
+    from finrec_dgl.kernels.bert import BertWeights, bert_forward
 
+    embeddings, layers = network.embeddings, network.encoder.layer
+    kind = embeddings.token_type_embeddings.weight[0]
+    weights = BertWeights(
+        precision=_precision(network) or "float32",
+        heads=network.config.num_attention_heads,
+        place=embeddings.position_embeddings.weight.float() + kind.float(),
+        norm=embeddings.LayerNorm,
+        linears=[_linears(layer) for layer in layers],
+        norms=[(layer.attention.output.LayerNorm, layer.output.LayerNorm) for layer in layers],
+    )
+    words = embeddings.word_embeddings(torch.from_numpy(ids.astype(np.int64))).float()
     starts = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
-    places = np.arange(len(ids)) - np.repeat(starts[:-1], lengths)
-    bounds = torch.from_numpy(starts)
-    embeddings, heads = network.embeddings, network.config.num_attention_heads
-    words = embeddings.word_embeddings(torch.from_numpy(ids.astype(np.int64)))
-    where = embeddings.position_embeddings.weight + embeddings.token_type_embeddings.weight[0]
-    x = add_norm(words, where[torch.from_numpy(places)], embeddings.LayerNorm)
-    for layer in network.encoder.layer:
-        asked, attended = layer.attention.self, layer.attention.output
-        mixed = attend_texts(asked.query(x), asked.key(x), asked.value(x), bounds, heads)
-        x = add_norm(attended.dense(mixed), x, attended.LayerNorm)
-        wide = torch.nn.functional.gelu(layer.intermediate.dense(x))
-        x = add_norm(layer.output.dense(wide), x, layer.output.LayerNorm)
-    return x
+    return bert_forward(weights, words, starts)
+
+
+def _linears(layer: Any) -> list[Any]:
+    attention = layer.attention
+    asked = attention.self
+    return [
+        *(asked.query, asked.key, asked.value, attention.output.dense),
+        *(layer.intermediate.dense, layer.output.dense),
+    ]
 
 
 def pool_packed(hidden: torch.Tensor, lengths: np.ndarray, pooling: str) -> torch.Tensor:

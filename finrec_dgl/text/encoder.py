@@ -334,6 +334,11 @@ class Encoder:
         """Columns of the vectors."""
         return int(self.network.config.hidden_size)
 
+    @property
+    def packs(self) -> bool:
+        """Whether ``forward`` takes texts end to end, without padding."""
+        return bert.is_bert(self.network)
+
     def tokenize(self, texts: Sequence[str]) -> Tokens:
         """Token ids of the prefix and each text, cut at ``max_length``."""
         lengths, flat = [0], []
@@ -363,7 +368,7 @@ class Encoder:
         import torch
 
         with torch.inference_mode():
-            embed = self._embed_packed if bert.is_bert(self.network) else self.embed
+            embed = self._embed_packed if self.packs else self.embed
             vectors: np.ndarray = embed(tokens, rows).cpu().numpy()
         if not np.isfinite(vectors).all():
             raise DataError(

@@ -16,8 +16,10 @@ from finrec_dgl.text.encoder import Encoder, EncoderSpec, resolve
 
 # Tokens of a batch, padding included. On a CPU small batches stay in its caches (measured with
 # MiniLM and posts on one thread: 1,024 to 2,048 alike, 256 and 8,192 a quarter slower). A GPU wants
-# to be filled; its figure is a guess that no measurement backs yet.
+# to be filled; its figure is a guess that no measurement backs yet. Where native code takes texts
+# end to end, its threads divide a batch themselves, and wait for each other only at its end.
 _CPU_TOKENS = 1_024
+_PACKED_TOKENS = 16_384
 _GPU_TOKENS = 32_768
 # Texts of a shard of the cache: what is lost at most where the work is stopped.
 _SHARD = 4_096
@@ -133,6 +135,7 @@ def _encode(
     """Fill the rows ``missing`` of ``vectors``, and keep them in ``store`` shard by shard."""
     tokens = encoder.tokenize([names[row] for row in missing])
     budget = _CPU_TOKENS if encoder.device.type == "cpu" else _GPU_TOKENS
+    budget = _PACKED_TOKENS if encoder.packs else budget
     done: list[np.ndarray] = []
     start, count = time.perf_counter(), 0
     with progress.task("encoding texts", len(missing), "texts") as task:

@@ -7,6 +7,7 @@ import pytest
 import torch
 from tiny_models import WORDS, save_bert, save_decoder
 
+from finrec_dgl.kernels.bert import has_bfloat16
 from finrec_dgl.kernels.int8 import has_int8
 from finrec_dgl.text import EncoderSpec, bert, encode_with
 from finrec_dgl.text.encoder import Encoder, resolve
@@ -50,6 +51,18 @@ def test_the_whole_length_is_attended_to(tmp_path: Path, monkeypatch: pytest.Mon
     np.testing.assert_allclose(found, encode_with(encoder, texts), atol=1e-5)
 
 
+@pytest.mark.skipif(not has_bfloat16(), reason="no native bfloat16 here")
+def test_bfloat16_is_near_float32(tmp_path: Path) -> None:
+    """Catches weights or inputs of half the width read as what they are not."""
+    folder = save_bert(tmp_path, width=144, heads=3)
+    brief = load(folder, precision="bfloat16")
+    assert bert.is_bert(brief.network)
+    texts = some_texts(37, 62)
+    np.testing.assert_allclose(
+        encode_with(brief, texts), encode_with(load(folder), texts), atol=0.01
+    )
+
+
 def test_threads_and_neighbours_change_nothing(tmp_path: Path) -> None:
     """Catches sums that depend on how texts are dealt out or batched."""
     encoder = load(save_bert(tmp_path, width=64), precision="int8")
@@ -64,17 +77,19 @@ def test_threads_and_neighbours_change_nothing(tmp_path: Path) -> None:
         torch.set_num_threads(before)
     np.testing.assert_array_equal(*found)
     alone = np.concatenate([encode_with(encoder, [text]) for text in texts])
-    np.testing.assert_allclose(found[0], alone, atol=1e-5)
+    np.testing.assert_array_equal(found[0], alone)
 
 
 def test_others_go_by_transformers(tmp_path: Path) -> None:
     """Catches a model, a head or a precision that the pass does not know taken for one it does."""
     other = save_decoder(tmp_path / "llama")
     narrow = save_bert(tmp_path / "narrow")
-    half = save_bert(tmp_path / "half", width=64)
+    right = save_bert(tmp_path / "right", width=64)
     assert not bert.is_bert(load(other).network)
     assert not bert.is_bert(load(narrow).network)
-    assert not bert.is_bert(load(half, precision="bfloat16").network)
-    network = load(half).network
+    network = load(right).network
+    network.encoder.layer[1].output.dense.double()
+    assert not bert.is_bert(network)
+    network = load(right).network
     network.config.hidden_act = "relu"
     assert not bert.is_bert(network)

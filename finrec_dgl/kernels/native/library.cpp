@@ -4,11 +4,11 @@
 // bf16: rows of values in bfloat16, all else float.
 // `level`: 0 plain, 1 AVX2 and FMA, 2 AVX-512; one that the library or the processor lacks is
 // lowered. Nothing here allocates memory or keeps any state.
+#include "bert.h"
 #include "export.h"
 #include "int8.h"
 #include "kernels.h"
 #include "ranking.h"
-#include "texts.h"
 
 namespace {
 
@@ -325,25 +325,45 @@ EXPORT void finrec_int8_linear(int64_t threads, int64_t outputs, int64_t inputs,
 #endif
 }
 
-// the two of texts.h; they need what finrec_int8 tells of
-EXPORT void finrec_text_attend(int64_t threads, int64_t texts, int64_t heads, int64_t width,
-                               double scale, const int64_t* starts, const float* q, const float* k,
-                               const float* v, float* out) {
+// the same with bfloat16
+EXPORT int64_t finrec_bf16() {
 #ifdef FINREC_X86
-    text_attend(q, k, v, starts, texts, heads, width, float(scale), out, int(threads));
+    return finrec_int8() && __builtin_cpu_supports("avx512bf16");
 #else
-    (void)threads, (void)texts, (void)heads, (void)width, (void)scale, (void)starts;
-    (void)q, (void)k, (void)v, (void)out;
+    return 0;
 #endif
 }
 
-EXPORT void finrec_text_add_norm(int64_t threads, int64_t rows, int64_t width, double epsilon,
-                                 const float* x, const float* y, const float* gain,
-                                 const float* bias, float* out) {
 #ifdef FINREC_X86
-    text_add_norm(x, y, rows, width, gain, bias, float(epsilon), out, int(threads));
+static Bert bert_of(int64_t precision, int64_t hidden, int64_t wide, int64_t heads, int64_t layers,
+                    double epsilon, const float* place, const float* gain, const float* bias) {
+    return {hidden, wide,  heads,        layers, float(epsilon), Precision(precision),
+            place,  {gain, bias}};
+}
+#endif
+
+// what a thread needs of `room`, in bytes; precision: 0 float32, 1 bfloat16, 2 int8
+EXPORT int64_t finrec_bert_room(int64_t precision, int64_t hidden, int64_t wide, int64_t longest) {
+#ifdef FINREC_X86
+    return bert_room(bert_of(precision, hidden, wide, 1, 0, 0, nullptr, nullptr, nullptr), longest);
 #else
-    (void)threads, (void)rows, (void)width, (void)epsilon, (void)x, (void)y, (void)gain;
-    (void)bias, (void)out;
+    (void)precision, (void)hidden, (void)wide, (void)longest;
+    return 0;
+#endif
+}
+
+// x [tokens, hidden]: as bert_forward of bert.h; it needs what finrec_int8 tells of, or finrec_bf16
+EXPORT void finrec_bert(int64_t threads, int64_t precision, int64_t hidden, int64_t wide,
+                        int64_t heads, int64_t layers, double epsilon, const float* place,
+                        const float* gain, const float* bias, const void* const* addresses,
+                        int64_t texts, int64_t longest, const int64_t* starts, float* x,
+                        uint8_t* room) {
+#ifdef FINREC_X86
+    bert_forward(bert_of(precision, hidden, wide, heads, layers, epsilon, place, gain, bias),
+                 addresses, x, starts, texts, longest, room, int(threads));
+#else
+    (void)threads, (void)precision, (void)hidden, (void)wide, (void)heads, (void)layers;
+    (void)epsilon, (void)place, (void)gain, (void)bias, (void)addresses, (void)texts;
+    (void)longest, (void)starts, (void)x, (void)room;
 #endif
 }
