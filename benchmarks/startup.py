@@ -1,6 +1,6 @@
 """Time how long the command line takes to answer: `finrec-dgl benchmark speed`.
 
-python benchmarks/startup.py --threads 2 --out startup.json
+python benchmarks/startup.py --threads 2 --data fartrans=FOLDER --out startup.json
 """
 
 from __future__ import annotations

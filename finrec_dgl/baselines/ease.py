@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from finrec_dgl.base.config import refuse
 from finrec_dgl.baselines.base import Recommender
-from finrec_dgl.graph.filters import ease_filter
+from finrec_dgl.graph.filters import ease_filters
 
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Snapshot
@@ -34,7 +34,7 @@ class EASE(Recommender):
 
     def _fit(self, snapshot: Snapshot) -> None:
         self._held = sp.csr_array(snapshot.matrix(), dtype=np.float32)
-        self._weights = ease_filter(self._held, self.l2)
+        (self._weights,) = ease_filters(self._held, [self.l2])
 
     def _score(self, users: np.ndarray) -> np.ndarray:
         return np.asarray(self._held[users] @ self._weights)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import os
 import signal
 import sys
@@ -84,6 +86,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     if argv is None:
         argv = sys.argv[1:]
+        # as Python ends it looks for garbage in all that was imported, and sets it free by itself
+        atexit.register(gc.freeze)
         signal.signal(signal.SIGTERM, _terminate)
         # threads that spin while they wait make a busy machine many times slower; read when
         # PyTorch is first imported

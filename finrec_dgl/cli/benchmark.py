@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from finrec_dgl.dataset import Dataset
     from finrec_dgl.training import TrainConfig
 
-DATA = ("gowalla", "stocknet")
+DATA = ("fartrans", "gowalla", "stocknet")
 Datasets = Annotated[list[Path], typer.Argument(help="Folders that preprocess made.")]
 Out = Annotated[
     Path, typer.Option(help="The folder to make, or to go on in; one in it for each data set.")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finrec_dgl.base.errors import UsageError
-from finrec_dgl.cli.output import Debug, Json, Output, Quiet, table
+from finrec_dgl.cli.output import Debug, Json, Output, Quiet, importing, table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,9 +39,10 @@ def recommend(
     """Recommend products to one user, or to all into a file."""
     with Output(json=json, quiet=quiet, debug=debug) as output:
         _refuse_unclear(user, all_users, out)
-        from finrec_dgl.recommending import recommend as recommend_one
-        from finrec_dgl.recommending import recommend_all
-        from finrec_dgl.training import load_run
+        with importing():
+            from finrec_dgl.recommending import recommend as recommend_one
+            from finrec_dgl.recommending import recommend_all
+            from finrec_dgl.training import load_run
 
         loaded = load_run(run, dataset)
         if out is not None:

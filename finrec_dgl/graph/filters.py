@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,13 +26,13 @@ def time_kernel(age: np.ndarray, half_life: float) -> np.ndarray:
     return np.exp2(-age / half_life).astype(np.float32)
 
 
-def ease_filter(held: Any, penalty: float) -> np.ndarray:
-    """EASE: float32 [n_items, n_items], zero diagonal; scores of users are ``held @ filter``.
+def ease_filters(held: Any, penalties: Sequence[float]) -> list[np.ndarray]:
+    """EASE: float32 [n_items, n_items] a penalty, zero diagonal; users' scores: held @ filter.
 
     The minimiser B of ||X - X B||^2 + penalty ||B||^2 with diag(B) = 0: with
     P = (X^T X + penalty I)^-1 it is B_ij = -P_ij / P_jj (Steck, WWW 2019). ``held``: sparse
-    [n_users, n_items]. Memory: two dense matrices of n_items^2 float64. Raises DataError for more
-    than 20,000 items, which would need too much of it.
+    [n_users, n_items]. Memory: three dense matrices of n_items^2 float64, and the filters. Raises
+    DataError for more than 20,000 items, which would need too much of it.
     """
     if held.shape[1] > _MOST_ITEMS:
         raise DataError(
@@ -39,12 +40,15 @@ def ease_filter(held: Any, penalty: float) -> np.ndarray:
             expected=f"at most {_MOST_ITEMS:,} items",
             mend="train with model.relations=observed, compare with itemknn, or keep a k-core",
         )
+    if not penalties:
+        return []
     gram = torch.from_numpy((held.T @ held).toarray()).double()
-    gram.diagonal().add_(penalty)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-    filter_ = -inverse / inverse.diagonal()
-    filter_.fill_diagonal_(0.0)
-    found: np.ndarray = filter_.float().numpy()
+    counts, found = gram.diagonal().clone(), []
+    for penalty in penalties:
+        gram.diagonal().copy_(counts + penalty)
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
+        filter_ = inverse.div_(-inverse.diagonal().clone()).float()
+        found.append(filter_.fill_diagonal_(0.0).numpy())
     return found
 
 

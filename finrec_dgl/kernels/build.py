@@ -27,7 +27,10 @@ VARIANTS: dict[str, tuple[tuple[str, ...], int]] = {
     "finrec_avx512": (("-mavx2", "-mfma", *_AVX512), 64),
 }
 VNNI = (*_AVX512, "-mavx512vnni", "-mavx512bf16")
-_FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden")
+_FLAGS = (
+    *("-std=c++17", "-O3", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden"),
+    "-fno-math-errno",  # else a square root is a call, and no loop with one takes several at once
+)
 
 
 def find_compiler() -> list[str] | None:
@@ -59,7 +62,7 @@ def _compile(compiler: Sequence[str], target: Path, extra: Sequence[str]) -> Non
     common = (*compiler, *_FLAGS, *(("-DFINREC_X86",) if x86 else ()), *extra)
     with tempfile.TemporaryDirectory() as folder:
         objects = []
-        for name in ("ids", "library", "sampling"):
+        for name in ("ids", "library", "rows", "sampling"):
             objects.append(str(Path(folder) / f"{name}.o"))
             _run([*common, "-c", str(SOURCES / f"{name}.cpp"), "-o", objects[-1]])
         for name, (flags, width) in VARIANTS.items():

@@ -22,7 +22,7 @@ from finrec_dgl.base.units import DAY
 from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph.filters import (
     CosineFilter,
-    ease_filter,
+    ease_filters,
     normalised,
     singular_vectors,
     time_kernel,
@@ -120,7 +120,7 @@ class World:
     @cached_property
     def ease(self) -> dict[float, np.ndarray]:
         """penalty -> filter [I, I]."""
-        return {one: ease_filter(self.held, one) for one in self.config.ease}
+        return dict(zip(self.config.ease, ease_filters(self.held, self.config.ease), strict=True))
 
     @cached_property
     def cosine(self) -> CosineFilter:
@@ -172,8 +172,9 @@ class World:
         if self.snapshot.last is None:
             return np.zeros(self.n_items)
         day = np.floor(self.age).astype(np.int64)
-        pairs = np.stack([self.held.indices.astype(np.int64), day])
-        (item, day), count = np.unique(pairs, axis=1, return_counts=True)
+        days = int(day.max(initial=0)) + 1
+        keys, count = np.unique(self.held.indices * np.int64(days) + day, return_counts=True)
+        item, day = keys // days, keys % days
         fade = time_kernel(day.astype(np.float32), self.config.steady_half_life)
         total, prior = max(float(np.sum(fade * count)), 1e-9), self.config.trend_prior
         share = self.sold / max(float(self.sold.sum()), 1.0)

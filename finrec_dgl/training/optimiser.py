@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from finrec_dgl.kernels.library import find_library
+
 
 class RowAdam(torch.optim.Adam):
     """Adam; a parameter with a sparse gradient moves in the rows that the gradient has, alone.
@@ -37,12 +39,27 @@ class RowAdam(torch.optim.Adam):
         steps, (first, second) = float(state["step"]), group["betas"]
         gradient = parameter.grad.coalesce()  # type: ignore[union-attr]
         rows, values = gradient.indices()[0], gradient.values()
+        divide, pace = 1 - second**steps, group["lr"] / (1 - first**steps)
+        given = (values, parameter, state["exp_avg"], state["exp_avg_sq"])
+        if find_library().handle is not None and all(map(_plain, given)):
+            find_library().call(
+                "finrec_move_rows",
+                *(torch.get_num_threads(), *values.shape, rows.contiguous(), values),
+                *(first, second, divide, float(group["eps"]), pace, *given[1:]),
+            )
+            return
         mean = state["exp_avg"][rows].lerp_(values, 1 - first)
         square = state["exp_avg_sq"][rows].mul_(second).addcmul_(values, values, value=1 - second)
         state["exp_avg"][rows] = mean
         state["exp_avg_sq"][rows] = square
-        scale = square.div_(1 - second**steps).sqrt_().add_(group["eps"])
-        parameter.index_add_(0, rows, mean / scale, alpha=-group["lr"] / (1 - first**steps))
+        scale = square.div_(divide).sqrt_().add_(group["eps"])
+        parameter.index_add_(0, rows, mean / scale, alpha=-pace)
+
+
+def _plain(values: Tensor) -> bool:
+    """Whether native code can move ``values``: float32 [n, width], a row after the other."""
+    there = values.dtype == torch.float32 and values.device.type == "cpu"
+    return there and values.dim() == 2 and values.is_contiguous()
 
 
 def clip_gradients(parameters: Iterable[Tensor], most: float) -> None:

@@ -8,6 +8,7 @@ from itertools import islice
 import torch
 from torch import Tensor
 
+from finrec_dgl.base.memory import reused_memory
 from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn import HybridRecommender, PseudoTargets, features_of
@@ -37,11 +38,12 @@ class Reconstruction:
 
     def epoch(self, epoch: int) -> Iterator[tuple[JointLoss, int]]:
         """The joint loss of each batch and how many interactions it has."""
-        for batch in islice(self.batches.epoch(epoch), self.config.steps or None):
-            loss = joint_loss(
-                self.model, self.config, batch, self.features, self.targets, self._hidden()
-            )
-            yield loss, len(batch.edges)
+        with reused_memory():
+            for batch in islice(self.batches.epoch(epoch), self.config.steps or None):
+                loss = joint_loss(
+                    self.model, self.config, batch, self.features, self.targets, self._hidden()
+                )
+                yield loss, len(batch.edges)
 
     def _hidden(self) -> dict[str, Tensor] | None:
         """Nodes whose text is hidden in this step, anew each time."""

@@ -14,6 +14,10 @@ from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import recommendation_loss
 
 
+_FEW_REPEAT = 1.2
+"""Positives for each of their users, up to which each positive is scored by itself."""
+
+
 @dataclass(frozen=True)
 class JointLoss:
     """The terms of formula (7), unweighted, and their weighted sum ``total``."""
@@ -108,6 +112,9 @@ def _encode(
 def _scores(model: HybridRecommender, batch: Batch, encoded: Encoded) -> Tensor:
     """Scores [B, C] of the batch's positives' users against its candidates."""
     user, item = (_of_seeds(encoded.fused[name], name, batch) for name in NODE_TYPES)
+    if _FEW_REPEAT * len(batch.users) > len(batch.edges):
+        # a row of scores takes longer to copy, and its gradient to add up, than one of the user
+        return model.score(user[batch.user_row], item, batch.items)
     return model.score(user, item, batch.items)[batch.user_row]
 
 

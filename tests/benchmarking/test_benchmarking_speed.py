@@ -152,7 +152,9 @@ def test_wrong_options_are_told(tmp_path, capsys):
 def test_startup_tells_both_commands(tmp_path):
     """Catches commands whose failure is timed as an answer."""
     found = told("startup", tmp_path)
-    assert set(found["compared"]) == {"--help", "recommend --user, cold"}
+    cold = "recommend --user, cold"
+    assert set(found["compared"]) == {"--help", cold, f"{cold}, observed relations"}
+    assert "--data" in found["fartrans"]
 
 
 def test_convergence_has_every_figure(tmp_path):

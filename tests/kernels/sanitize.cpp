@@ -21,6 +21,8 @@ void finrec_draw_neighbours(int64_t, int64_t, int64_t, uint64_t, const int32_t*,
                             const int32_t*, int64_t, const int32_t*, const uint64_t*,
                             const int32_t*, int64_t, uint64_t*, const int32_t*, int32_t*);
 void finrec_number_nodes(int64_t, int32_t*, int32_t*, int32_t*, int64_t*);
+void finrec_move_rows(int64_t, int64_t, int64_t, const int64_t*, const float*, double, double, double,
+                      double, double, float*, float*, float*);
 void finrec_code_strings(int64_t, int64_t, const int32_t*, const uint8_t*, int64_t, uint64_t*, void*,
                          int64_t*, int32_t*, int64_t*);
 void finrec_move_slots(int64_t, const uint64_t*, int64_t, uint64_t*);
@@ -326,6 +328,17 @@ static void code(int64_t n) {
     }
 }
 
+static void move_rows(int64_t n, int64_t width) {
+    const int64_t size = n + draw(1, 9);
+    auto gradient = fill<float>(n * width), table = fill<float>(size * width);
+    auto mean = fill<float>(size * width), square = fill<float>(size * width);
+    std::vector<int64_t> rows(n);
+    for (int64_t i = 0; i < n; ++i) rows[i] = size - 1 - i;
+    for (int64_t k = 0; k < size * width; ++k) square[k] *= square[k];
+    finrec_move_rows(draw(1, 2), n, width, rows.data(), gradient.get(), .9, .999, .5, 1e-8, .1,
+                     table.get(), mean.get(), square.get());
+}
+
 int main() {
     const int64_t heads[] = {1, 2, 3, 4, 5, 8, 17, 128}, widths[] = {1, 3, 4, 7, 8, 16, 32};
     int64_t done = 0;
@@ -355,5 +368,10 @@ int main() {
         code(n);
         ++done;
     }
+    for (int64_t n : {0, 1, 2, 9, 100})
+        for (int64_t width : {1, 15, 16, 17, 128}) {
+            move_rows(n, width);
+            ++done;
+        }
     printf("%lld\n", static_cast<long long>(done));
 }

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from snapshots import DAY, make_dated_snapshot, with_pairs, without_text
 
 from finrec_dgl.dataset.snapshot import without_nodes
-from finrec_dgl.graph.filters import CosineFilter, ease_filter, normalised
+from finrec_dgl.graph.filters import CosineFilter, ease_filters, normalised
 from finrec_dgl.nn import DerivedConfig, Receivers, World
 from finrec_dgl.nn.world import COVARIATES, PEER_FEATURES, free_items, log_share
 
@@ -151,7 +151,7 @@ def test_filtered_are_messages_of_what_is_held():
     world = make_world(3)
     held, rows = world.snapshot.matrix().toarray(), everyone(world)
     near = CosineFilter(world.snapshot.matrix(), CONFIG.cosine_alpha).matrix
-    expected = [held @ ease_filter(world.snapshot.matrix(), one) for one in CONFIG.ease]
+    expected = [held @ one for one in ease_filters(world.snapshot.matrix(), CONFIG.ease)]
     for half_life in CONFIG.holding_half_lives:
         faded = np.zeros_like(held)
         for user, items in edges(world.snapshot).items():

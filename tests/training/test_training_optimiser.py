@@ -6,7 +6,11 @@ import pytest
 import torch
 from torch.nn import functional
 
+from finrec_dgl.kernels.library import Library, find_library
+from finrec_dgl.training import optimiser as moving
 from finrec_dgl.training.optimiser import RowAdam, clip_gradients
+
+native = pytest.mark.skipif(find_library().handle is None, reason=find_library().told)
 
 
 def trained(optimiser: type[torch.optim.Optimizer], *, sparse: bool, rows: int) -> torch.Tensor:
@@ -42,6 +46,30 @@ def test_some_rows_are_moved_as_sparse_adam_moves_them():
         rtol=1e-3,
         atol=1e-4,
     )
+
+
+@native
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(("size", "width"), [(1, 1), (40, 3), (40, 16), (300, 37), (300, 128)])
+def test_native_code_moves_rows_as_pytorch_does(size, width, threads, monkeypatch):
+    """Catches a row left out, moved twice or by another's gradient, at odd widths too."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    found = []
+    for library in (find_library(), Library(None, "not to be used")):
+        monkeypatch.setattr(moving, "find_library", lambda library=library: library)
+        torch.manual_seed(0)
+        table = torch.nn.Parameter(torch.randn(size, width))
+        optimiser = RowAdam([table], lr=0.03)
+        for rows in (size, 0, 1, size // 2):
+            optimiser.zero_grad()
+            ids = torch.randint(size, (rows,))
+            functional.embedding(ids, table, sparse=True).pow(3).sum().backward()
+            optimiser.step()
+        state = optimiser.state[table]
+        found.append((table.detach(), state["exp_avg"], state["exp_avg_sq"]))
+    torch.set_num_threads(before)
+    torch.testing.assert_close(*found, rtol=1e-5, atol=1e-6)
 
 
 def test_its_state_can_be_stored_and_goes_on():
