@@ -9,7 +9,7 @@ import scipy.sparse as sp
 
 from finrec_dgl.base.config import refuse
 from finrec_dgl.baselines.base import Recommender
-from finrec_dgl.graph.filters import ease_filters
+from finrec_dgl.graph.ease import ease_filters
 
 if TYPE_CHECKING:
     from finrec_dgl.dataset import Snapshot

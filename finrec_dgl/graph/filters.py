@@ -12,10 +12,8 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-from finrec_dgl.base.errors import DataError
-
 _DENSE = 2_000  # rows of a matrix whose eigenvectors take seconds all at once
-_MOST_ITEMS = 20_000  # a matrix of 3 GB in float64, of which two are held at a time
+_MOST_ITEMS = 20_000  # a matrix of 1.6 GB
 _ITERATIONS = 6
 
 
@@ -24,32 +22,6 @@ def time_kernel(age: np.ndarray, half_life: float) -> np.ndarray:
     if not half_life:
         return np.ones(len(age), np.float32)
     return np.exp2(-age / half_life).astype(np.float32)
-
-
-def ease_filters(held: Any, penalties: Sequence[float]) -> list[np.ndarray]:
-    """EASE: float32 [n_items, n_items] a penalty, zero diagonal; users' scores: held @ filter.
-
-    The minimiser B of ||X - X B||^2 + penalty ||B||^2 with diag(B) = 0: with
-    P = (X^T X + penalty I)^-1 it is B_ij = -P_ij / P_jj (Steck, WWW 2019). ``held``: sparse
-    [n_users, n_items]. Memory: three dense matrices of n_items^2 float64, and the filters. Raises
-    DataError for more than 20,000 items, which would need too much of it.
-    """
-    if held.shape[1] > _MOST_ITEMS:
-        raise DataError(
-            f"EASE inverts a dense matrix between items, and there are {held.shape[1]:,}",
-            expected=f"at most {_MOST_ITEMS:,} items",
-            mend="train with model.relations=observed, compare with itemknn, or keep a k-core",
-        )
-    if not penalties:
-        return []
-    gram = torch.from_numpy((held.T @ held).toarray()).double()
-    counts, found = gram.diagonal().clone(), []
-    for penalty in penalties:
-        gram.diagonal().copy_(counts + penalty)
-        inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        filter_ = inverse.div_(-inverse.diagonal().clone()).float()
-        found.append(filter_.fill_diagonal_(0.0).numpy())
-    return found
 
 
 class CosineFilter:

@@ -25,6 +25,10 @@ class DerivedConfig:
     ``short_half_life``    a faster fading that every head's kernel has a small part of
     ``peers``              users that a user attends to, the most similar ones; 0: all
     ``ease``               penalties of linear filters between products (EASE)
+    ``ease_near``          products by which each one's filter goes, the nearest ones by cosine; 0:
+                           all others, in dense matrices, of at most 20,000 products
+    ``ease_users``         how much an active user's holdings count less in it: 0 all alike, 1 by
+                           1 / d
     ``holding_half_lives`` one filter by cosine each: how a user's holdings fade in it
     ``cosine_alpha``       0.5: the cosine; towards 1: the share of a product's holders who hold the
                            other too, which favours popular products
@@ -49,6 +53,8 @@ class DerivedConfig:
     short_half_life: float = 7.0
     peers: int = 256
     ease: tuple[float, ...] = (100.0, 300.0, 1000.0, 3000.0)
+    ease_near: int = 0
+    ease_users: float = 0.0
     holding_half_lives: tuple[float, ...] = (15.0, 60.0, 200.0, 0.0)
     cosine_alpha: float = 0.7
     cosine_users: float = 0.0
@@ -80,7 +86,8 @@ class DerivedConfig:
         if list(self.trend_half_lives) != sorted(self.trend_half_lives, reverse=True):
             problems.append(f"trend_half_lives is {list(self.trend_half_lives)}, expected falling")
         counted = ("peers", "trend_prior", "steady_half_life", "short_half_life")
-        for name in (*counted, "cosine_users", "cosine_shrink", "text_holders", "text_categories"):
+        users = ("ease_near", "ease_users", "cosine_users", "cosine_shrink")
+        for name in (*counted, *users, "text_holders", "text_categories"):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
         for name in ("text_sharpness", "text_penalty"):

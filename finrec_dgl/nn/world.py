@@ -20,9 +20,9 @@ from torch import Tensor
 
 from finrec_dgl.base.units import DAY
 from finrec_dgl.dataset import Snapshot
+from finrec_dgl.graph.ease import ease_filters, near_ease_filters
 from finrec_dgl.graph.filters import (
     CosineFilter,
-    ease_filters,
     normalised,
     singular_vectors,
     time_kernel,
@@ -118,9 +118,13 @@ class World:
     # ---- relations between products
 
     @cached_property
-    def ease(self) -> dict[float, np.ndarray]:
-        """penalty -> filter [I, I]."""
-        return dict(zip(self.config.ease, ease_filters(self.held, self.config.ease), strict=True))
+    def ease(self) -> dict[float, Any]:
+        """penalty -> filter [I, I], dense; sparse with ``ease_near``."""
+        penalties, near, users = self.config.ease, self.config.ease_near, self.config.ease_users
+        if near:
+            found = near_ease_filters(self.held, penalties, near, users)
+            return dict(zip(penalties, found, strict=True))
+        return dict(zip(penalties, ease_filters(self.held, penalties, users), strict=True))
 
     @cached_property
     def cosine(self) -> CosineFilter:
@@ -192,7 +196,7 @@ class World:
 
         By the penalties of ``ease``, then the ``holding_half_lives``, then the ``ranks``.
         """
-        found = [rows.held @ one for one in self.ease.values()]
+        found = [_dense(rows.held @ one) for one in self.ease.values()]
         found += [self.cosine(rows.aged(one)) for one in self.config.holding_half_lives]
         if not self.config.ranks:
             return found
@@ -463,6 +467,11 @@ def _there(text: np.ndarray) -> np.ndarray:
     """bool [n]: rows that are not zero throughout."""
     there: np.ndarray = np.any(text, axis=1)
     return there
+
+
+def _dense(message: Any) -> np.ndarray:
+    found: np.ndarray = message.toarray() if sp.issparse(message) else message
+    return found
 
 
 def _unit(rows: np.ndarray) -> np.ndarray:

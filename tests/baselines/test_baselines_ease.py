@@ -8,7 +8,7 @@ from recommender_contract import RecommenderContract, planted, snapshot_of
 
 from finrec_dgl.base.errors import ConfigError, DataError
 from finrec_dgl.baselines import EASE
-from finrec_dgl.graph import filters as module
+from finrec_dgl.graph import ease as module
 
 
 class TestEASE(RecommenderContract):

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from finrec_dgl.graph import filters
 from finrec_dgl.graph.filters import (
     CosineFilter,
-    ease_filters,
     normalised,
     singular_vectors,
     time_kernel,
@@ -29,29 +28,6 @@ def matrices(draw, most=9):
 def held(seed=0, users=40, items=7):
     rng = np.random.default_rng(seed)
     return sp.csr_array((rng.random((users, items)) < 0.4).astype(np.float32))
-
-
-@settings(max_examples=60)
-@given(held=matrices(), penalty=st.sampled_from([0.5, 10.0, 1000.0]))
-def test_ease_is_a_ridge_regression_of_each_product_on_the_others(held, penalty):
-    """Catches a wrong penalty, a transposed filter, or a product that predicts itself."""
-    _, found = ease_filters(held, [1.0, penalty])
-    dense = held.toarray().astype(np.float64)
-    expected = np.zeros((dense.shape[1], dense.shape[1]))
-    for product in range(dense.shape[1]):
-        others = np.delete(np.arange(dense.shape[1]), product)
-        x = dense[:, others]
-        normal = x.T @ x + penalty * np.eye(len(others))
-        expected[others, product] = np.linalg.solve(normal, x.T @ dense[:, product])
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert not np.diag(found).any()
-
-
-def test_a_larger_penalty_gives_smaller_weights():
-    """Catches a penalty that is not read."""
-    sizes = [np.square(one).sum() for one in ease_filters(held(), (1.0, 10.0, 100.0))]
-    assert sizes[0] > 2 * sizes[1] > 4 * sizes[2] > 0
 
 
 @settings(max_examples=60)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from snapshots import DAY, make_dated_snapshot, with_pairs, without_text
 
 from finrec_dgl.dataset.snapshot import without_nodes
-from finrec_dgl.graph.filters import CosineFilter, ease_filters, normalised
+from finrec_dgl.graph.ease import ease_filters, near_ease_filters
+from finrec_dgl.graph.filters import CosineFilter, normalised
 from finrec_dgl.nn import DerivedConfig, Receivers, World
 from finrec_dgl.nn.world import COVARIATES, PEER_FEATURES, free_items, log_share
 
@@ -168,6 +169,17 @@ def test_filtered_are_messages_of_what_is_held():
     for one, other in zip(found, expected, strict=False):
         np.testing.assert_allclose(one, other, atol=1e-4)
         assert one.dtype == np.float32
+
+
+def test_ease_by_the_nearest_products_sends_dense_messages():
+    """Catches settings that do not reach the filter, and sparse rows that no channel can read."""
+    config = replace(CONFIG, ease=(5.0, 50.0), ease_near=3, ease_users=0.5)
+    world = make_world(3, config)
+    held = world.snapshot.matrix()
+    filters = near_ease_filters(held, config.ease, 3, 0.5)
+    for one, filter_ in zip(world.filtered(everyone(world)), filters, strict=False):
+        assert isinstance(one, np.ndarray)
+        np.testing.assert_allclose(one, held.toarray() @ filter_.toarray(), atol=1e-5)
 
 
 def test_without_a_rank_there_is_no_spectral_filter():
