@@ -48,8 +48,7 @@ def ease_filters(held: Any, penalties: Sequence[float], users: float = 0.0) -> l
 def near_ease_filters(
     held: Any, penalties: Sequence[float], near: int, users: float = 0.0
 ) -> list[Any]:
-    """``ease_filters`` where B_ij is 0 unless i is one of the ``near`` nearest to j: sparse, one for
-    each of ``penalties``.
+    """``ease_filters`` where B_ij is 0 unless i is one of the ``near`` nearest to j, sparse.
 
     Nearest by the cosine (X^T W X)_ij / sqrt((X^T W X)_ii (X^T W X)_jj); who shares no user with j
     is not near. Column j is then the ridge regression of j on its N: B_Nj = (G_NN + penalty I)^-1
