@@ -30,19 +30,13 @@ PUBLISHED = {"recall@20": 0.1824, "ndcg@20": 0.1547}
 OURS: Mapping[str, Any] = {
     "windows": 2,
     "hidden_core": 10,
-    "loss_floor": 0.03,
-    "lambda_start": 0.0,
-    "lr": 0.1,
-    "epochs": 30,
-    "average": 10,
+    "loss_floor": 0.003,
     "model": {
         "text": False,
         "social": False,
         "stream_one": False,
         "derived": {
-            "ease": [20.0],
-            "ease_near": 64,
-            "ease_users": 0.3,
+            "ease": [],
             "holding_half_lives": [0.0],
             "cosine_alpha": 0.7,
             "cosine_users": 0.7,
