@@ -11,7 +11,7 @@
 namespace {
 
 // tokens that are taken through a layer together: weights are read once for them
-constexpr int64_t TOKENS = 96;
+constexpr int64_t TOKENS = 192;
 
 // f(row, column, vector, mask) for every sum of a panel, with its bias
 template <class F>

@@ -92,16 +92,17 @@ class DenseRows {
         for (int64_t c = 0; c < PANEL; c += 16)
             for (int64_t s = 0; s < steps; s += 16) {
                 __m512i row[16];
-                const int64_t from = (k + s) * Held<Sums>::INPUTS;
-                const int64_t left = least(16 * Held<Sums>::INPUTS, inputs - from);
-                UNROLLED for (int i = 0; i < 16; ++i) {
-                    const int64_t n = p * PANEL + c + i;
-                    const uint8_t* at =
-                        (const uint8_t*)layer.weight + (n * inputs + from) * SIZE;
-                    const int64_t size = n < layer.outputs ? left * SIZE : 0;
-                    const __mmask64 here = size >= 64 ? ~0ull : (1ull << size) - 1;
-                    row[i] = _mm512_maskz_loadu_epi8(here, at);
-                }
+                const int64_t n = p * PANEL + c, from = (k + s) * Held<Sums>::INPUTS;
+                const int64_t left = least(64, (inputs - from) * SIZE);  // bytes
+                const uint8_t* at = (const uint8_t*)layer.weight + (n * inputs + from) * SIZE;
+                if (left == 64 && n + 16 <= layer.outputs)
+                    UNROLLED for (int i = 0; i < 16; ++i)
+                        row[i] = _mm512_loadu_si512(at + i * inputs * SIZE);
+                else
+                    UNROLLED for (int i = 0; i < 16; ++i)
+                        row[i] = _mm512_maskz_loadu_epi8(
+                            n + i < layer.outputs ? ~0ull >> (64 - left) : 0,
+                            at + i * inputs * SIZE);
                 turn(row);
                 UNROLLED for (int i = 0; i < 16; ++i)
                     _mm512_storeu_si512(piece + ((s + i) * PANEL + c) * 4, row[i]);
