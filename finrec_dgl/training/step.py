@@ -13,7 +13,6 @@ from finrec_dgl.training.batches import Batch, Batches
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import recommendation_loss
 
-
 _FEW_REPEAT = 1.2
 """Positives for each of their users, up to which each positive is scored by itself."""
 
