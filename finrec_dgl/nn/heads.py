@@ -48,7 +48,7 @@ class DotHead(nn.Module):
     def forward(self, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:
         """Scores of all pairs: [B, width], [C, width], [C] -> [B, C]."""
         left, right = self.towers(user, item)
-        return left @ right.T + bias
+        return torch.addmm(bias, left, right.T)
 
 
 class MLPHead(nn.Module):

@@ -6,8 +6,11 @@ candidates may stand as negatives (not the products the user holds). They return
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
@@ -19,10 +22,34 @@ def softmax_loss(
     ``correction`` [C]: the logarithm of how often each candidate is expected among the sampled
     ones, taken off its score (sampled softmax, Bengio and Senecal, 2008; Yi et al., 2019).
     """
-    if correction is not None:
-        scores = scores - correction
-    keep = allowed.scatter(1, positive.unsqueeze(1), True)
-    return functional.cross_entropy(scores.masked_fill(~keep, float("-inf")), positive)
+    found: Tensor = _Softmax.apply(scores, positive, allowed, correction)
+    return found
+
+
+class _Softmax(torch.autograd.Function):
+    """``softmax_loss``. Its gradient, the shares less one for the positive, is made in one piece.
+
+    What is left out has a share of 0, and so needs no mask a second time.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, scores: Tensor, positive: Tensor, allowed: Tensor, correction: Tensor | None
+    ) -> Tensor:
+        left_out = allowed.scatter(1, positive.unsqueeze(1), True).logical_not_()
+        logit = scores.clone() if correction is None else scores - correction
+        shares = torch.log_softmax(logit.masked_fill_(left_out, float("-inf")), dim=1)
+        ctx.save_for_backward(shares, positive)
+        return functional.nll_loss(shares, positive)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        shares, positive = ctx.saved_tensors
+        each = gradient / len(positive)
+        found = shares.exp().mul_(each)
+        one = -each.to(found.dtype).expand(len(positive), 1)
+        return found.scatter_add_(1, positive.unsqueeze(1), one), None, None, None
 
 
 def bpr_loss(scores: Tensor, positive: Tensor, allowed: Tensor) -> Tensor:

@@ -68,6 +68,7 @@ def test_scale_has_every_figure(tmp_path, monkeypatch):
         for stage in found[size].values():
             assert stage["interactions_per_second"] > 0
             assert stage["peak_mib"] > 0
+        assert {"candidates", "nodes", "edges"} <= set(found[size]["train"])
     assert set(scale.measure(Settings(threads=1, quick=True))) == {"small", "train, ratio"}
     assert found["large"]["generate"]["interactions"] == pytest.approx(60_000, rel=0.02)
 

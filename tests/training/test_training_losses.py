@@ -64,3 +64,15 @@ def test_correction_is_taken_off_the_scores():
     one = recommendation_loss("softmax", scores, positive, allowed, correction)
     other = recommendation_loss("softmax", scores - correction, positive, allowed)
     assert float(one) == pytest.approx(float(other), rel=1e-12)
+
+
+@pytest.mark.parametrize("corrected", [False, True])
+def test_the_gradient_of_softmax_is_that_of_its_value(corrected):
+    """Catches a share that counts what is left out, or a positive whose own share is not taken."""
+    scores, positive, allowed = case()
+    correction = torch.randn(C, dtype=torch.float64) if corrected else None
+
+    def loss(scores):
+        return recommendation_loss("softmax", scores, positive, allowed, correction)
+
+    assert torch.autograd.gradcheck(loss, scores.requires_grad_())

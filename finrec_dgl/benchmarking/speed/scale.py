@@ -20,12 +20,12 @@ import torch
 
 from finrec_dgl.base.measure import Cost, measured
 from finrec_dgl.benchmarking.speed.timing import Settings, own_process
-from finrec_dgl.dataset import PreprocessOptions, describe, load_dataset, preprocess
-from finrec_dgl.graph import build_graph
+from finrec_dgl.dataset import PreprocessOptions, Snapshot, describe, load_dataset, preprocess
+from finrec_dgl.graph import NODE_TYPES, build_graph
 from finrec_dgl.nn import HybridConfig
 from finrec_dgl.tables.generate import World, write_world
 from finrec_dgl.text import EncoderSpec
-from finrec_dgl.training import TrainConfig
+from finrec_dgl.training import Batches, TrainConfig
 from finrec_dgl.training.learner import Learner
 
 SIZES = {"1 M": 1_000_000, "100 M": 100_000_000}
@@ -81,7 +81,11 @@ def preprocess_stage(rows: int, source: str, folder: str, threads: int) -> dict[
 
 
 def train_stage(folder: str, threads: int) -> dict[str, float]:
-    """Interactions a second by the median of ``STEPS`` steps, and what opening takes."""
+    """Interactions a second by the median of ``STEPS`` steps, and what opening takes.
+
+    And what a batch is made of: one as large in a larger world repeats fewer products, and so has
+    more to compute.
+    """
     torch.set_num_threads(threads)
     with measured() as cost:
         dataset = load_dataset(folder)
@@ -103,6 +107,20 @@ def train_stage(folder: str, threads: int) -> dict[str, float]:
         "most": rates[-1],
         "peak_mib": cost.peak_mib,
         "open_seconds": cost.seconds - sum(seconds),
+        **_batch(dataset.snapshot("train"), config()),
+    }
+
+
+def _batch(snapshot: Snapshot, config: TrainConfig) -> dict[str, float]:
+    """How many candidates, nodes and edges a drawn batch has."""
+    batches = Batches(snapshot, config)
+    edges = np.random.default_rng(0).integers(0, len(batches.user), config.batch_size)
+    batch = batches.batch(1, 0, np.unique(edges))
+    layer = batch.blocks.layers[0]
+    return {
+        "candidates": len(batch.items),
+        "nodes": sum(layer.num_src_nodes(name) for name in NODE_TYPES),
+        "edges": sum(len(one) for one in layer.edges.values()),
     }
 
 
