@@ -27,14 +27,14 @@ def ease_filters(held: Any, penalties: Sequence[float], users: float = 0.0) -> l
     holdings say less of one another. Memory: three dense matrices of n_items^2 float64, and the
     filters. Raises DataError for more than 20,000 items, which would need too much of it.
     """
+    if not penalties:
+        return []
     if held.shape[1] > _MOST_ITEMS:
         raise DataError(
             f"EASE inverts a dense matrix between items, and there are {held.shape[1]:,}",
             expected=f"at most {_MOST_ITEMS:,} items",
             mend="train with model.derived.ease_near=64, compare with itemknn, or keep a k-core",
         )
-    if not penalties:
-        return []
     gram = torch.from_numpy((held.T @ (_weights(held, users) @ held)).toarray()).double()
     counts, found = gram.diagonal().clone(), []
     for penalty in penalties:

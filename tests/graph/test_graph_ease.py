@@ -70,6 +70,11 @@ def test_a_larger_penalty_gives_smaller_weights():
     assert sizes[0] > 2 * sizes[1] > 4 * sizes[2] > 0
 
 
+def test_no_penalty_asks_nothing_of_many_products():
+    """Catches a catalogue that is refused although EASE was left out."""
+    assert ease_filters(sp.csr_array((2, 20_001), dtype=np.float32), ()) == []
+
+
 @settings(max_examples=100)
 @given(
     held=matrices(),
