@@ -26,7 +26,7 @@ VARIANTS: dict[str, tuple[tuple[str, ...], int]] = {
     "finrec_avx2": (("-mavx2", "-mfma"), 32),
     "finrec_avx512": (("-mavx2", "-mfma", *_AVX512), 64),
 }
-VNNI = (*_AVX512, "-mavx512vnni", "-mavx512bf16")
+VNNI = (*_AVX512, "-mavx512vnni")
 _FLAGS = (
     *("-std=c++17", "-O3", "-fPIC", "-fno-exceptions", "-fno-rtti", "-fvisibility=hidden"),
     "-fno-math-errno",  # else a square root is a call, and no loop with one takes several at once
@@ -75,7 +75,11 @@ def _compile(compiler: Sequence[str], target: Path, extra: Sequence[str]) -> Non
                 _run([*common, *flags, *defines, "-c", source, "-o", objects[-1]])
         for name in ("bert", "int8", "texts") if x86 else ():
             objects.append(str(Path(folder) / f"{name}.o"))
-            _run([*common, *VNNI, "-c", str(SOURCES / f"{name}.cpp"), "-o", objects[-1]])
+            words = [*common, *VNNI, "-c", str(SOURCES / f"{name}.cpp"), "-o", objects[-1]]
+            try:
+                _run(words)
+            except RuntimeError:  # an assembler of before 2019
+                _run([*words, "-DFINREC_NO_BF16"])
         made = Path(folder) / target.name
         _run([*common, "-shared", *objects, "-o", str(made)])
         target.parent.mkdir(parents=True, exist_ok=True)

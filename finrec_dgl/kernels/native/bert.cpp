@@ -178,10 +178,18 @@ void forward_all(const Bert& bert, const void* const* addresses, float* x, const
 
 }  // namespace
 
+#ifdef FINREC_NO_BF16
+typedef DenseRows<Singles> HalfRows;  // nobody asks for them
+bool bert_has_halves() { return false; }
+#else
+typedef DenseRows<Halves> HalfRows;
+bool bert_has_halves() { return true; }
+#endif
+
 int64_t bert_room(const Bert& bert, int64_t longest) {
     const int64_t tokens = TOKENS + longest;
     if (bert.precision == Precision::INT8) return Room<Int8Rows>::bytes(bert, tokens);
-    if (bert.precision == Precision::HALF) return Room<DenseRows<Halves>>::bytes(bert, tokens);
+    if (bert.precision == Precision::HALF) return Room<HalfRows>::bytes(bert, tokens);
     return Room<DenseRows<Singles>>::bytes(bert, tokens);
 }
 
@@ -191,7 +199,7 @@ void bert_forward(const Bert& bert, const void* const* addresses, float* x, cons
     if (bert.precision == Precision::INT8)
         forward_all<Int8Rows>(bert, addresses, x, starts, texts, longest, room, threads);
     else if (bert.precision == Precision::HALF)
-        forward_all<DenseRows<Halves>>(bert, addresses, x, starts, texts, longest, room, threads);
+        forward_all<HalfRows>(bert, addresses, x, starts, texts, longest, room, threads);
     else
         forward_all<DenseRows<Singles>>(bert, addresses, x, starts, texts, longest, room, threads);
 }

@@ -34,6 +34,8 @@ struct Bert {
 // bias, of a norm gain and bias
 constexpr int64_t LAYER_ADDRESSES = 6 * 4 + 2 * 2;
 
+// whether bfloat16 was compiled
+bool bert_has_halves();
 // bytes that a thread needs, for texts of up to `longest` tokens
 int64_t bert_room(const Bert& bert, int64_t longest);
 // x [tokens, hidden]: embedded words, and in their place the last layer's states. Text i is the rows

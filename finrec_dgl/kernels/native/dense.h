@@ -19,6 +19,7 @@ struct Held<Singles> {
     static inline void take(const float* x, int64_t size, uint8_t* to) { memcpy(to, x, 4 * size); }
 };
 
+#ifndef FINREC_NO_BF16
 template <>
 struct Held<Halves> {
     static constexpr int64_t INPUTS = 2;
@@ -32,6 +33,7 @@ struct Held<Halves> {
         }
     }
 };
+#endif
 
 // Rows of inputs, as Int8Rows has them.
 template <class Sums>

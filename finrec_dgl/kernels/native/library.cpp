@@ -4,6 +4,10 @@
 // bf16: rows of values in bfloat16, all else float.
 // `level`: 0 plain, 1 AVX2 and FMA, 2 AVX-512; one that the library or the processor lacks is
 // lowered. Nothing here allocates memory or keeps any state.
+#ifdef FINREC_X86
+#include <cpuid.h>
+#endif
+
 #include "bert.h"
 #include "export.h"
 #include "int8.h"
@@ -328,7 +332,9 @@ EXPORT void finrec_int8_linear(int64_t threads, int64_t outputs, int64_t inputs,
 // the same with bfloat16
 EXPORT int64_t finrec_bf16() {
 #ifdef FINREC_X86
-    return finrec_int8() && __builtin_cpu_supports("avx512bf16");
+    unsigned a, b, c, d;  // asked by itself: older compilers do not know its name
+    return finrec_int8() && bert_has_halves() && __get_cpuid_count(7, 1, &a, &b, &c, &d) &&
+           (a >> 5 & 1);
 #else
     return 0;
 #endif

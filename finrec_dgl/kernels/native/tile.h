@@ -22,6 +22,7 @@ struct Bytes {
     }
 };
 
+#ifndef FINREC_NO_BF16  // an assembler that is too old for it
 struct Halves {
     typedef __m512 V;
     static inline V zero() { return _mm512_setzero_ps(); }
@@ -29,6 +30,7 @@ struct Halves {
         __asm__("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(row), "v"(weights));
     }
 };
+#endif
 
 struct Singles {
     typedef __m512 V;
