@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.sparse as sp
+from graph_matrices import held, matrices
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -14,20 +15,6 @@ from finrec_dgl.graph.filters import (
     time_kernel,
     unit_rows,
 )
-
-
-@st.composite
-def matrices(draw, most=9):
-    """Sparse [n, m] of ones, empty and full ones among them."""
-    n, m = draw(st.integers(1, most)), draw(st.integers(1, most))
-    share = draw(st.sampled_from([0.0, 0.2, 0.5, 1.0]))
-    rng = np.random.default_rng(draw(st.integers(0, 10_000)))
-    return sp.csr_array((rng.random((n, m)) < share).astype(np.float32))
-
-
-def held(seed=0, users=40, items=7):
-    rng = np.random.default_rng(seed)
-    return sp.csr_array((rng.random((users, items)) < 0.4).astype(np.float32))
 
 
 @settings(max_examples=60)
