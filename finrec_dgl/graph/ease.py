@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from finrec_dgl.base.errors import DataError
+from finrec_dgl.graph.filters import user_weights
 
 _MOST_ITEMS = 20_000  # a matrix of 3 GB in float64, of which three are held at a time
 _AT_ONCE = 256  # items fitted together, of which each takes a matrix [near, near]
@@ -35,7 +36,7 @@ def ease_filters(held: Any, penalties: Sequence[float], users: float = 0.0) -> l
             expected=f"at most {_MOST_ITEMS:,} items",
             mend="train with model.derived.ease_near=64, compare with itemknn, or keep a k-core",
         )
-    gram = torch.from_numpy((held.T @ (_weights(held, users) @ held)).toarray()).double()
+    gram = torch.from_numpy((held.T @ (user_weights(held, users) @ held)).toarray()).double()
     counts, found = gram.diagonal().clone(), []
     for penalty in penalties:
         gram.diagonal().copy_(counts + penalty)
@@ -54,7 +55,7 @@ def near_ease_filters(
     is not near. Column j is then the ridge regression of j on its N: B_Nj = (G_NN + penalty I)^-1
     G_Nj with G = X^T W X. Nothing of the size n_items^2 is made.
     """
-    rooted = sp.csr_array(_weights(held, users / 2) @ held)  # W^(1/2) X
+    rooted = sp.csr_array(user_weights(held, users / 2) @ held)  # W^(1/2) X
     back = sp.csr_array(rooted.T)
     n_items = held.shape[1]
     own = np.asarray(rooted.multiply(rooted).sum(axis=0)).ravel()
@@ -122,9 +123,3 @@ def _gram(back: Any, nearest: np.ndarray, there: np.ndarray) -> Tensor:
     gram[row // near, row % near, other % near] = between.data
     gram *= there[:, :, None] & there[:, None, :]
     return torch.from_numpy(gram)
-
-
-def _weights(held: Any, users: float) -> Any:
-    """Diagonal [n_users, n_users] of d_u^-users; 1 for a user without holdings."""
-    active = np.maximum(np.asarray(held.sum(axis=1)).ravel(), 1).astype(np.float32)
-    return sp.diags_array(active**-users)

@@ -23,6 +23,12 @@ def time_kernel(age: np.ndarray, half_life: float) -> np.ndarray:
     return np.exp2(-age / half_life).astype(np.float32)
 
 
+def user_weights(held: Any, users: float) -> Any:
+    """Diagonal [n_users, n_users] of d_u^-users, d_u what u holds; 1 for who holds nothing."""
+    active = np.maximum(np.asarray(held.sum(axis=1)).ravel(), 1).astype(np.float32)
+    return sp.diags_array(active**-users)
+
+
 class CosineFilter:
     """Scores of what is held by its cosine with other items.
 
@@ -51,9 +57,8 @@ class CosineFilter:
         holders = np.asarray(held.sum(axis=0)).ravel().astype(np.float32) + np.float32(shrink)
         holders[holders == 0] = 1.0  # nobody's item has no messages whatever it is divided by
         self._into, self._out = holders**-alpha, holders ** (alpha - 1)
-        active = np.maximum(np.asarray(held.sum(axis=1)).ravel(), 1).astype(np.float32)
         self._back = sp.csr_array(held.T)
-        self._forth = sp.csr_array(sp.diags_array(active**-users) @ held)
+        self._forth = sp.csr_array(user_weights(held, users) @ held)
         self._own = np.asarray(self._forth.sum(axis=0)).ravel()  # c_ii
         self.matrix: np.ndarray | None = None
         if held.shape[1] <= most:
