@@ -59,7 +59,6 @@ def bert_forward(weights: BertWeights, words: Tensor, starts: np.ndarray) -> Ten
     kept: list[Tensor] = []
     addresses = np.array(_addresses(weights, kept), dtype=np.int64)
     handle: Any = library.handle
-    handle.finrec_bert_room.restype = ctypes.c_int64
     room = handle.finrec_bert_room(*map(ctypes.c_int64, (code, hidden, wide, longest)))
     library.call(
         "finrec_bert",

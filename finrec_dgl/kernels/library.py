@@ -75,7 +75,7 @@ def load_library(path: Path) -> Library:
         return Library(None, "not built: no C++ compiler when this package was installed")
     try:
         handle = ctypes.CDLL(str(path))
-        for name in ("interface", "level", "openmp"):
+        for name in ("interface", "level", "openmp", "bert_room"):
             getattr(handle, f"finrec_{name}").restype = ctypes.c_int64
         interface = handle.finrec_interface()
     except (OSError, AttributeError) as error:

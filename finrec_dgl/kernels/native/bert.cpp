@@ -13,19 +13,6 @@ namespace {
 // tokens that are taken through a layer together: weights are read once for them
 constexpr int64_t TOKENS = 192;
 
-// f(row, column, vector, mask) for every sum of a panel, with its bias
-template <class F>
-inline void each_sum(const Linear& layer, int64_t p, int64_t rows, const float* sums, F f) {
-    for (int64_t c = 0; c < PANEL && p * PANEL + c < layer.outputs; c += 16) {
-        const int64_t n = p * PANEL + c;
-        const __mmask16 here = lanes(layer.outputs - n);
-        const __m512 bias =
-            layer.bias ? _mm512_maskz_loadu_ps(here, layer.bias + n) : _mm512_setzero_ps();
-        for (int64_t r = 0; r < rows; ++r)
-            f(r, n, _mm512_add_ps(_mm512_loadu_ps(sums + r * PANEL + c), bias), here);
-    }
-}
-
 // The memory of one thread.
 template <class Rows>
 struct Room {
@@ -47,17 +34,6 @@ struct Room {
   private:
     static int64_t aligned(int64_t bytes) { return up(bytes, 64) * 64; }
 };
-
-// x [rows, stride] = the layer's outputs
-template <class Rows>
-void put(const Linear& layer, const Rows& in, int64_t rows, float* sums, float* x, int64_t stride) {
-    for (int64_t p = 0; p * PANEL < layer.outputs; ++p) {
-        in.multiply(layer, p, rows, sums);
-        each_sum(layer, p, rows, sums, [=](int64_t r, int64_t n, __m512 v, __mmask16 here) {
-            _mm512_mask_storeu_ps(x + r * stride + n, here, v);
-        });
-    }
-}
 
 // x [rows, outputs] = norm(the layer's outputs + x), and `out` the same as the next one's inputs
 template <class Rows>

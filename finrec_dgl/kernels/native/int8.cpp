@@ -84,19 +84,7 @@ void block(const Linear& layer, const float* x, int64_t rows, float* y, uint8_t*
     Int8Rows taken(room, BLOCK, layer.inputs);
     for (int64_t r = 0; r < rows; ++r) taken.take(r, x + r * layer.inputs);
     alignas(64) float sums[BLOCK * PANEL];
-    for (int64_t p = 0; p * PANEL < layer.outputs; ++p) {
-        taken.multiply(layer, p, rows, sums);
-        for (int64_t c = 0; c < PANEL && p * PANEL + c < layer.outputs; c += 16) {
-            const int64_t n = p * PANEL + c;
-            const __mmask16 here = lanes(layer.outputs - n);
-            const __m512 bias = layer.bias ? _mm512_maskz_loadu_ps(here, layer.bias + n)
-                                           : _mm512_setzero_ps();
-            for (int64_t r = 0; r < rows; ++r) {
-                const __m512 v = _mm512_add_ps(_mm512_load_ps(sums + r * PANEL + c), bias);
-                _mm512_mask_storeu_ps(y + r * layer.outputs + n, here, v);
-            }
-        }
-    }
+    put(layer, taken, rows, sums, y, layer.outputs);
 }
 
 }  // namespace

@@ -23,30 +23,27 @@ EXPORT void finrec_move_rows(int64_t threads, int64_t n, int64_t width, const in
                              double eps, double step, float* table, float* mean, float* square) {
     const float take = float(1 - first), keep = float(second), add = float(1 - second);
     const float divide = float(correction), little = float(eps), far = float(step);
-    const int64_t part = (n + threads - 1) / threads;
+    (void)threads;
 #ifdef _OPENMP
-#pragma omp parallel for schedule(static, 1) num_threads(int(threads)) if (threads > 1)
+#pragma omp parallel for schedule(static) num_threads(int(threads)) if (threads > 1)
 #endif
-    for (int64_t t = 0; t < threads; ++t) {
-        const int64_t last = (t + 1) * part < n ? (t + 1) * part : n;
-        for (int64_t i = t * part; i < last; ++i) {
-            if (i + AHEAD < last) {
-                const int64_t next = rows[i + AHEAD] * width;
-                ask_for(table + next, width);
-                ask_for(mean + next, width);
-                ask_for(square + next, width);
-            }
-            const float* g = gradient + i * width;
-            float *w = table + rows[i] * width, *m = mean + rows[i] * width;
-            float* v = square + rows[i] * width;
+    for (int64_t i = 0; i < n; ++i) {
+        if (i + AHEAD < n) {
+            const int64_t next = rows[i + AHEAD] * width;
+            ask_for(table + next, width);
+            ask_for(mean + next, width);
+            ask_for(square + next, width);
+        }
+        const float* g = gradient + i * width;
+        float *w = table + rows[i] * width, *m = mean + rows[i] * width;
+        float* v = square + rows[i] * width;
 #ifdef _OPENMP
 #pragma omp simd
 #endif
-            for (int64_t k = 0; k < width; ++k) {
-                m[k] += (g[k] - m[k]) * take;
-                v[k] = v[k] * keep + g[k] * g[k] * add;
-                w[k] -= far * (m[k] / (sqrtf(v[k] / divide) + little));
-            }
+        for (int64_t k = 0; k < width; ++k) {
+            m[k] += (g[k] - m[k]) * take;
+            v[k] = v[k] * keep + g[k] * g[k] * add;
+            w[k] -= far * (m[k] / (sqrtf(v[k] / divide) + little));
         }
     }
 }

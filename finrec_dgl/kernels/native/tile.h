@@ -1,4 +1,4 @@
-// Products of a few rows and a panel of outputs, whose sums stay in registers.
+// Products of a few rows and a panel of outputs, whose sums stay in registers, and a layer of them.
 #pragma once
 
 #include <string.h>
@@ -54,6 +54,30 @@ inline __attribute__((always_inline)) void multiply(const uint8_t* rows, int64_t
             const __m512i a = _mm512_set1_epi32(bits);
             UNROLLED for (int c = 0; c < 4; ++c) Sums::add(total[r][c], a, b[c]);
         }
+    }
+}
+
+// f(row, column, vector, mask) for every sum of a panel, with its bias
+template <class F>
+inline void each_sum(const Linear& layer, int64_t p, int64_t rows, const float* sums, F f) {
+    for (int64_t c = 0; c < PANEL && p * PANEL + c < layer.outputs; c += 16) {
+        const int64_t n = p * PANEL + c;
+        const __mmask16 here = lanes(layer.outputs - n);
+        const __m512 bias =
+            layer.bias ? _mm512_maskz_loadu_ps(here, layer.bias + n) : _mm512_setzero_ps();
+        for (int64_t r = 0; r < rows; ++r)
+            f(r, n, _mm512_add_ps(_mm512_loadu_ps(sums + r * PANEL + c), bias), here);
+    }
+}
+
+// x [rows, stride] = the layer's outputs
+template <class Rows>
+void put(const Linear& layer, const Rows& in, int64_t rows, float* sums, float* x, int64_t stride) {
+    for (int64_t p = 0; p * PANEL < layer.outputs; ++p) {
+        in.multiply(layer, p, rows, sums);
+        each_sum(layer, p, rows, sums, [=](int64_t r, int64_t n, __m512 v, __mmask16 here) {
+            _mm512_mask_storeu_ps(x + r * stride + n, here, v);
+        });
     }
 }
 
