@@ -47,7 +47,16 @@ class DotHead(nn.Module):
 
     def forward(self, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:
         """Scores of all pairs: [B, width], [C, width], [C] -> [B, C]."""
-        left, right = self.towers(user, item)
+        return self.crossed(*self.towers(user, item), bias)
+
+    @staticmethod
+    def each(left: Tensor, right: Tensor, bias: Tensor) -> Tensor:
+        """Scores of pairs: towers' vectors [B, width], twice, and biases [B] -> [B]."""
+        return (left * right).sum(1) + bias
+
+    @staticmethod
+    def crossed(left: Tensor, right: Tensor, bias: Tensor) -> Tensor:
+        """Scores of all with all: [B, width], [C, width], [C] -> [B, C]."""
         return torch.addmm(bias, left, right.T)
 
 
@@ -66,9 +75,20 @@ class MLPHead(nn.Module):
         self.out = nn.Linear(hidden, 1, bias=False)
         self.pairs_at_once = pairs_at_once
 
+    def towers(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
+        """Both ends' parts of the hidden layer: [n_users, hidden], [n_items, hidden]."""
+        return self.user(user), self.item(item)
+
     def forward(self, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:
         """Scores of all pairs: [B, width], [C, width], [C] -> [B, C]."""
-        left, right = self.user(user), self.item(item)
+        return self.crossed(*self.towers(user, item), bias)
+
+    def each(self, left: Tensor, right: Tensor, bias: Tensor) -> Tensor:
+        """Scores of pairs: parts [B, hidden], twice, and biases [B] -> [B]."""
+        return self.out(torch.relu(left + right)).squeeze(-1) + bias
+
+    def crossed(self, left: Tensor, right: Tensor, bias: Tensor) -> Tensor:
+        """Scores of all with all: [B, hidden], [C, hidden], [C] -> [B, C]."""
         # a slice of users at a time: the hidden layer has B x C x hidden numbers
         rows = max(1, self.pairs_at_once // max(1, len(right)))
         scores = [

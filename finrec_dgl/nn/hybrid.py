@@ -23,6 +23,9 @@ from finrec_dgl.nn.start import Start
 from finrec_dgl.nn.streams import StreamOne, StreamTwo
 from finrec_dgl.sampling import Blocks
 
+_FEW_REPEAT = 1.2
+"""Positives for each of their users, up to which each positive's negatives are scored by itself."""
+
 
 @dataclass(frozen=True)
 class ModelShape:
@@ -37,13 +40,15 @@ class ModelShape:
 
 @dataclass(frozen=True)
 class Encoded:
-    """Fused vectors [n, width] of the blocks' output nodes, and their pseudo-label logits [n, C].
+    """Fused vectors [n, width] of the blocks' output nodes, and what else is known of these.
 
-    ``pseudo`` is None without pseudo-labels.
+    ``pseudo``: pseudo-label logits [n, C], None without pseudo-labels. ``ids``: the learned vectors
+    z [n, dim_two] of the node types that have any.
     """
 
     fused: Mapping[str, Tensor]
     pseudo: Mapping[str, Tensor] | None
+    ids: Mapping[str, Tensor]
 
 
 class HybridRecommender(nn.Module):
@@ -192,19 +197,24 @@ class HybridRecommender(nn.Module):
                 else text[name]
                 for name in NODE_TYPES
             }
-            outputs.append(self.stream_one(blocks.layers, text, has_text, start))
+            silent = set() if self.text_one is not None else set(NODE_TYPES) - set(self.ids_one)
+            outputs.append(self.stream_one(blocks.layers, text, has_text, start, silent))
         if self.stream_two is not None:
             text = self._project(self.text_two, first, has_text, sizes, self.config.dim_two)
             start = states if self.ids is not None else text
+            silent = set() if self.ids is None else set(NODE_TYPES) - set(self.ids)
             outputs.append(
-                self.stream_two(blocks.layers, text, has_text, start, given.degree, given.activity)
+                self.stream_two(
+                    blocks.layers, text, has_text, start, given.degree, given.activity, silent
+                )
             )
         fused = {
             name: torch.cat([output[name] for output in outputs], dim=1) for name in NODE_TYPES
         }
         if logits is not None:
             logits = {name: logits[name][: len(fused[name])] for name in NODE_TYPES}
-        return Encoded(fused, logits)
+        vectors = {name: states[name][: len(fused[name])] for name in self.ids or {}}
+        return Encoded(fused, logits, vectors)
 
     def score(self, user: Tensor, item: Tensor, item_ids: Tensor | None = None) -> Tensor:
         """Scores [B, C] of fused users [B, width] and products [C, width].
@@ -213,6 +223,29 @@ class HybridRecommender(nn.Module):
         """
         bias = self.item_bias if item_ids is None else self.item_bias[item_ids]
         return self.head(user, item, bias)
+
+    def score_batch(
+        self,
+        user: Tensor,
+        item: Tensor,
+        bias: Tensor,
+        positives: tuple[Tensor, Tensor],
+        negatives: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Scores [B] of positives, and those [B, K] of their users with the negatives.
+
+        Of fused users [n, width], products [C, width] and what is added to each product's scores,
+        ``bias`` [C]. ``positives``: of both ends the rows [B]; ``negatives`` [K]: rows of products.
+        """
+        rows, columns = positives
+        left, right = self.head.towers(user, item)
+        own = left[rows]
+        scores = self.head.each(own, right[columns], bias[columns])
+        right, bias = right[negatives], bias[negatives]
+        if _FEW_REPEAT * len(user) > len(rows):
+            # a row of scores takes longer to copy, and its gradient to add up, than one of the user
+            return scores, self.head.crossed(own, right, bias)
+        return scores, self.head.crossed(left, right, bias)[rows]
 
     def squared_weights(self) -> Tensor:
         """The part of ||Theta||^2 (formula 7) that is dense weights, a scalar."""
@@ -223,21 +256,19 @@ class HybridRecommender(nn.Module):
         ]
         return torch.stack(parts).sum() if parts else self.item_bias.new_zeros(())
 
-    def squared_ids(self, seeds: Mapping[str, Tensor]) -> Tensor:
+    def squared_ids(self, vectors: Mapping[str, Tensor], seeds: Mapping[str, Tensor]) -> Tensor:
         """The part of ||Theta||^2 that is learned vectors: mean over seeds of ||z_i - z_i(0)||^2.
 
-        A vector is pulled to where it started: the spectral start, or zero for a random one. Only
-        the seeds' vectors, so that its cost and its size do not grow with the graph.
+        ``vectors``: z [n, dim_two] of the ``seeds`` [n] of each node type that has any. A vector is
+        pulled to where it started: the spectral start, or zero for a random one. Only the seeds'
+        vectors, so that its cost and its size do not grow with the graph.
         """
-        if self.ids is None:
+        if not vectors:
             return self.item_bias.new_zeros(())
-        rows = [
-            (self._vectors(name, seeds[name]) - self.get_buffer(f"anchor_{name}")[seeds[name]])
-            .square()
-            .sum(1)
-            for name in self.ids
+        moved = [
+            one - self.get_buffer(f"anchor_{name}")[seeds[name]] for name, one in vectors.items()
         ]
-        return torch.cat(rows).mean()
+        return torch.cat([one.square().sum(1) for one in moved]).mean()
 
     def _first_features(
         self, given: NodeFeatures
@@ -264,8 +295,7 @@ class HybridRecommender(nn.Module):
     ) -> dict[str, Tensor]:
         """x_i = W [e_i || y_i], and zero for a node without text: [n, width] per node type."""
         if maps is None:
-            zeros = self.item_bias.new_zeros
-            return {name: zeros(sizes[name], width) for name in NODE_TYPES}
+            return {name: self._zeros(sizes[name], width) for name in NODE_TYPES}
         return {name: maps[name](first[name]) * has_text[name].unsqueeze(1) for name in NODE_TYPES}
 
     def _id_states(self, blocks: Blocks, sizes: Mapping[str, int]) -> dict[str, Tensor]:
@@ -273,15 +303,16 @@ class HybridRecommender(nn.Module):
         states = {}
         for name, ids in blocks.inputs.items():
             if self.ids is None or name not in self.ids:
-                states[name] = self.item_bias.new_zeros(sizes[name], self.config.dim_two)
+                states[name] = self._zeros(sizes[name], self.config.dim_two)
+            elif ids is None:
+                states[name] = self.ids[name]
             else:
-                states[name] = self.ids[name] if ids is None else self._vectors(name, ids)
+                states[name] = functional.embedding(ids, self.ids[name], sparse=self.row_gradients)
         return states
 
-    def _vectors(self, name: str, ids: Tensor) -> Tensor:
-        """z_i of the nodes ``ids`` [n]: [n, dim_two]."""
-        vectors = self.get_parameter(f"ids.{name}")
-        return functional.embedding(ids, vectors, sparse=self.row_gradients)
+    def _zeros(self, size: int, width: int) -> Tensor:
+        """[size, width] that take no memory."""
+        return self.item_bias.new_zeros(()).expand(size, width)
 
 
 def _text_maps(width: int, dim: int) -> nn.ModuleDict:

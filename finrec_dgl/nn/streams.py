@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -107,15 +107,29 @@ class AttentionLayer(nn.Module):
             self.mixers[name] = RelationMixer(dim, len(incoming))
             self.own[name] = linear_map(dim, dim)
 
-    def forward(self, layer: Any, text: ByType, has_text: ByType, states: ByType) -> ByType:
-        """States of the layer's source nodes -> states of its destination nodes, [n_dst, dim]."""
+    def forward(
+        self,
+        layer: Any,
+        text: ByType,
+        has_text: ByType,
+        states: ByType,
+        silent: Collection[str] = (),
+    ) -> ByType:
+        """States of the layer's source nodes -> states of its destination nodes, [n_dst, dim].
+
+        ``silent``: the types whose nodes have neither text nor states but zeros, which need not be
+        sent.
+        """
         states = {
-            name: functional.dropout(state, self.dropout, self.training)
+            name: state
+            if name in silent
+            else functional.dropout(state, self.dropout, self.training)
             for name, state in states.items()
         }
         own = _destinations(layer, states)
         edges = {relation: relation_edges(layer, relation) for relation in self.relations}
-        sent = self._send(edges, text, has_text, states, own)
+        speaking = {relation: edges[relation] for relation in edges if relation[0] not in silent}
+        sent = self._send(speaking, text, has_text, states, own)
         brought = {}
         # gradients come in the opposite order: first where more is let go, by receiver, than is
         # made, by sender
@@ -124,7 +138,9 @@ class AttentionLayer(nn.Module):
         ):
             sender, _, receiver = relation
             message = self._message(relation)
-            if relation in sent:
+            if relation not in speaking:
+                brought[relation] = torch.zeros_like(own[receiver])
+            elif relation in sent:
                 brought[relation] = message.attend(edges[relation], *sent[relation])
             else:
                 brought[relation] = message(
@@ -228,13 +244,18 @@ class StreamOne(nn.Module):
         )
 
     def forward(
-        self, blocks: Sequence[Any], text: ByType, has_text: ByType, states: ByType
+        self,
+        blocks: Sequence[Any],
+        text: ByType,
+        has_text: ByType,
+        states: ByType,
+        silent: Collection[str] = (),
     ) -> ByType:
-        """Run the last ``layers`` of ``blocks``."""
+        """Run the last ``layers`` of ``blocks``; ``silent`` as in the first of them."""
         for attention, layer in zip(self.layers, blocks[-len(self.layers) :], strict=True):
-            states = attention(
-                layer, _sources(layer, text), _sources(layer, has_text), _sources(layer, states)
-            )
+            given = (_sources(layer, one) for one in (text, has_text, states))
+            states = attention(layer, *given, silent)
+            silent = ()
         return states
 
 
@@ -276,10 +297,14 @@ class StreamTwo(nn.Module):
         states: ByType,
         degree: ByType,
         activity: ByType,
+        silent: Collection[str] = (),
     ) -> ByType:
-        """Run the last ``layers`` of ``blocks``, then fuse with the text of the destinations."""
+        """Run the last ``layers`` of ``blocks``, then fuse with the text of the destinations.
+
+        ``silent``: the types whose ``states`` are zeros.
+        """
         out = {}
-        for name, graph in self._graph_features(blocks, states, degree).items():
+        for name, graph in self._graph_features(blocks, states, degree, silent).items():
             n_out = len(graph)
             if self.fusion[name].operator != "text":
                 scale = activity[name][:n_out].clamp(min=0.5).pow(self.power[name])
@@ -289,26 +314,38 @@ class StreamTwo(nn.Module):
             out[name] = self.fusion[name](text[name][:n_out], graph, has_text[name][:n_out], prior)
         return out
 
-    def _graph_features(self, blocks: Sequence[Any], states: ByType, degree: ByType) -> ByType:
+    def _graph_features(
+        self, blocks: Sequence[Any], states: ByType, degree: ByType, silent: Collection[str]
+    ) -> ByType:
         """sum_l w_l z^(l) of the destinations of the last block."""
         if self.fusion["user"].operator == "text":
             return _destinations(blocks[-1], states) if blocks else states
         if self.layers:
             states = _sources(blocks[-self.layers], states)
-        total = {name: states[name] * self.weight[0] for name in NODE_TYPES}
+        # no node but the last block's destinations is asked for
+        sizes = {name: blocks[-1].num_dst_nodes(name) for name in NODE_TYPES} if blocks else {}
+        total = {name: states[name][: sizes.get(name)] * self.weight[0] for name in NODE_TYPES}
         for number, layer in enumerate(blocks[len(blocks) - self.layers :], start=1):
-            states = convolve(layer, states, degree, self.kernels)
+            states = convolve(layer, states, degree, self.kernels, silent)
+            silent = ()
             total = {
-                name: total[name][: len(states[name])] + states[name] * self.weight[number]
+                name: total[name] + states[name][: len(total[name])] * self.weight[number]
                 for name in NODE_TYPES
             }
         return total
 
 
 def convolve(
-    layer: Any, states: ByType, degree: ByType, kernels: str = "auto"
+    layer: Any,
+    states: ByType,
+    degree: ByType,
+    kernels: str = "auto",
+    silent: Collection[str] = (),
 ) -> dict[str, Tensor]:
-    """One graph convolution over interactions, both ways; zero for a node without neighbours."""
+    """One graph convolution over interactions, both ways; zero for a node without neighbours.
+
+    ``silent``: the types whose ``states`` are zeros, which need not be summed.
+    """
     out = {}
     for sender, receiver, relation in (
         ("user", "item", INTERACTS),
@@ -316,6 +353,9 @@ def convolve(
     ):
         edges = relation_edges(layer, relation)
         n_src, n_dst = layer.num_src_nodes(sender), layer.num_dst_nodes(receiver)
+        if sender in silent:
+            out[receiver] = states[receiver].new_zeros(n_dst, states[receiver].shape[1])
+            continue
         d_src = degree[sender][:n_src].clamp(min=1).unsqueeze(1)
         d_dst = degree[receiver][:n_dst].unsqueeze(1)
         summed = neighbour_sum(edges, states[sender][:n_src] * d_src.rsqrt(), kernels=kernels)

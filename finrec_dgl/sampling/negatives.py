@@ -13,21 +13,21 @@ NEGATIVES = ("all", "uniform", "popularity", "in-batch")
 
 @dataclass(frozen=True)
 class Candidates:
-    """Products that a batch scores: ``items`` int64 [C], distinct and sorted.
+    """Products that a batch is about: ``items`` int64 [C], distinct and sorted.
 
-    ``drawn`` bool [C]: those that stand there as negatives, and not only as someone's positive.
+    ``negatives`` int64 [K]: the places among them of those that its positives are compared with.
     """
 
     items: np.ndarray
-    drawn: np.ndarray
+    negatives: np.ndarray
 
 
 class NegativeSampler:
-    """Candidates shared by a batch, by one of ``NEGATIVES``.
+    """Negatives shared by a batch, by one of ``NEGATIVES``.
 
     ``all`` products; ``uniform``: ``count`` draws, each product as likely as any other;
-    ``popularity``: as likely as it is held; ``in-batch``: the batch's own positives. A product that
-    is drawn twice stands there once.
+    ``popularity``: as likely as it is held; ``in-batch``: of ``count`` of the batch's own
+    positives, which are computed anyway. A product that is drawn twice stands there once.
 
     The items of user u, which may be learned from, are ``item[indptr[u]:indptr[u + 1]]``.
     ``reject_held``: no user has a negative among them.
@@ -53,12 +53,12 @@ class NegativeSampler:
     def draw(self, positives: np.ndarray, rng: np.random.Generator) -> Candidates:
         """The candidates of a batch with the given positives, int [B]."""
         if self.kind == "all":
-            return Candidates(np.arange(self.n_items), np.ones(self.n_items, bool))
-        if self.kind == "in-batch":
-            items = np.unique(positives).astype(np.int64)
-            return Candidates(items, np.ones(len(items), bool))
+            return Candidates(np.arange(self.n_items), np.arange(self.n_items))
         drawn: np.ndarray
-        if self.kind == "uniform":
+        if self.kind == "in-batch":
+            few = self.count < len(positives)
+            drawn = rng.choice(positives, self.count, replace=False) if few else positives
+        elif self.kind == "uniform":
             drawn = rng.integers(0, self.n_items, self.count)
         else:
             drawn = self.item[rng.integers(0, len(self.item), self.count)]
@@ -66,13 +66,16 @@ class NegativeSampler:
         present[positives] = 1
         present[drawn] = 2
         items = np.flatnonzero(present)
-        return Candidates(items, present[items] == 2)
+        return Candidates(items, np.flatnonzero(present[items] == 2))
 
-    def allowed(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """bool [B, C]: which of ``items`` int64 [C] may be negatives of ``users`` int [B]."""
-        free = np.ones((len(users), len(items)), dtype=bool)
+    def allowed(self, users: np.ndarray, positives: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """bool [B, K]: which of ``items`` int64 [K] may be negatives of the users' positives.
+
+        ``users`` and ``positives`` int [B] are interactions that the sampler was made of.
+        """
         if not self.reject_held:
-            return free
+            return positives[:, None] != items
+        free = np.ones((len(users), len(items)), dtype=bool)
         column = np.full(self.n_items, -1, np.int32)
         column[items] = np.arange(len(items), dtype=np.int32)
         if find_library().handle is not None:
@@ -90,17 +93,16 @@ class NegativeSampler:
         return free
 
     def log_expected(self, positives: int, items: np.ndarray) -> np.ndarray | None:
-        """float32 [C]: log of how often each of ``items`` is expected in a batch of ``positives``.
+        """float32 [C]: log of how often ``items`` are expected as negatives of a batch.
 
-        None where all products are candidates. Positives are taken to come by popularity.
+        None where all products are. The batch's ``positives`` are taken to come by popularity.
         """
         if self.kind == "all":
             return None
-        share = self.share[items]
-        expected = positives * share
         if self.kind == "uniform":
-            expected = expected + self.count / self.n_items
-        elif self.kind == "popularity":
-            expected = expected + self.count * share
+            expected = np.full(len(items), self.count / self.n_items)
+        else:
+            count = self.count if self.kind == "popularity" else min(self.count, positives)
+            expected = count * self.share[items]
         # a candidate stands once however often it was drawn
         return np.log(np.minimum(1.0, np.maximum(expected, 1e-12))).astype(np.float32)

@@ -207,6 +207,7 @@ class _Observed:
         return self.model.score(fused["user"][self.users], fused["item"])
 
     def regularisation(self, config: TrainConfig) -> Tensor:
-        sizes = {"user": self.model.shape.n_users, "item": self.model.shape.n_items}
-        ids = self.model.squared_ids({name: torch.arange(size) for name, size in sizes.items()})
+        vectors = dict(self.model.ids or {})
+        everyone = {name: torch.arange(len(one)) for name, one in vectors.items()}
+        ids = self.model.squared_ids(vectors, everyone)
         return config.lambda_reg * self.model.squared_weights() + config.lambda_ids * ids

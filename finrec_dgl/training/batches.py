@@ -27,17 +27,19 @@ class Batch:
     """One step's work.
 
     ``edges`` int64 [B]: the interactions to predict, by their number in the graph; they are in no
-    layer of ``blocks``. ``users`` [n], ``items`` [C]: distinct seeds, sorted; ``items`` are the
-    candidates. ``user_text`` [n, d] or None: the users' text without that of ``edges``, where users
-    wrote any. ``user_row`` [B], ``item_column`` [B]: where each positive's ends stand in them.
-    ``allowed`` bool [B, C]: which candidates may be negatives. ``correction`` [C] or None.
+    layer of ``blocks``. ``users`` [n], ``items`` [C]: distinct seeds, sorted. ``user_text`` [n, d]
+    or None: the users' text without that of ``edges``, where users wrote any. ``user_row`` [B],
+    ``item_row`` [B]: where each positive's ends stand in them. ``negatives`` [K]: where the
+    negatives do. ``allowed`` bool [B, K]: which of these a positive is compared with.
+    ``correction`` [C] or None.
     """
 
     edges: Tensor
     users: Tensor
     items: Tensor
     user_row: Tensor
-    item_column: Tensor
+    item_row: Tensor
+    negatives: Tensor
     allowed: Tensor
     correction: Tensor | None
     user_text: Tensor | None
@@ -143,19 +145,19 @@ class Batches:
             for layer in blocks.layers:
                 for one in layer.edges.values():
                     _ = one.by_sender  # the gradient's order, made here and not in the step
-        allowed = self.negatives.allowed(self.user[edges], items)
+        allowed = self.negatives.allowed(
+            self.user[edges], self.item[edges], items[candidates.negatives]
+        )
         correction = None
         if self.config.loss == "softmax":
             correction = self.negatives.log_expected(len(edges), items)
-        else:
-            # without a correction, positives of others would favour what is not popular
-            allowed &= candidates.drawn
         return Batch(
             ids,
             seeds["user"],
             seeds["item"],
             torch.from_numpy(user_row),
             torch.from_numpy(np.searchsorted(items, self.item[edges])),
+            torch.from_numpy(candidates.negatives),
             torch.from_numpy(allowed),
             None if correction is None else torch.from_numpy(correction),
             self._user_text(edges, users, user_row),

@@ -14,7 +14,7 @@ from finrec_dgl.training.contrastive import FinetuneConfig
 SAMPLERS = ("full", "neighbor")
 LOSSES = ("softmax", "bpr", "bce", "backtest")
 MOST_PRODUCTS = 20_000
-"""Products up to which ``auto`` takes all as candidates: 4,096 rows of so many take 330 MB."""
+"""Products up to which ``auto`` takes all as negatives: 4,096 rows of so many take 330 MB."""
 
 PLAIN: Mapping[str, Any] = {
     "loss": "softmax",
@@ -51,11 +51,11 @@ class TrainConfig:
                       splits of a core that was taken of all pairs, the test's among them; 0: all
     ``loss_floor``    added to the probability of each target in the loss of ``backtest``, so that
                       those which rank far below it hardly count; 0: all do
-    ``negatives``     ``all`` products, or a draw shared by the batch: ``uniform``, by
-                      ``popularity``, or the other positives of the batch (``in-batch``); with
-                      ``softmax`` these join every draw, at the weight that corrects for it;
-                      ``auto``: all up to 20,000 products, else by popularity
-    ``n_negatives``   products drawn for ``uniform`` and ``popularity``
+    ``negatives``     what positives are compared with: ``all`` products, or a draw shared by the
+                      batch: ``uniform``, by ``popularity``, or of the batch's own positives
+                      (``in-batch``), which come by popularity too and are computed anyway;
+                      ``auto``: all up to 20,000 products, else in-batch
+    ``n_negatives``   how many are drawn where not all are taken; a product stands there once
     ``reject_held``   what a user holds is never a negative of theirs, however negatives are drawn;
                       without, only the positive itself is not
     ``lambda_rec``, ``lambda_pseudo``, ``lambda_reg``  weights of the joint loss (formula 7);
@@ -85,7 +85,7 @@ class TrainConfig:
     hidden_core: int = 0
     loss_floor: float = 0.0
     negatives: str = "auto"
-    n_negatives: int = 1024
+    n_negatives: int = 2048
     reject_held: bool = True
     lambda_rec: float = 1.0
     lambda_pseudo: float = 0.1
@@ -140,10 +140,10 @@ class TrainConfig:
         return cls(model=model, **{**PLAIN, **fields})
 
     def negatives_of(self, n_items: int) -> str:
-        """Which candidates a batch has where there are ``n_items`` products."""
+        """Which negatives a batch has where there are ``n_items`` products."""
         if self.negatives != "auto":
             return self.negatives
-        return "all" if n_items <= MOST_PRODUCTS else "popularity"
+        return "all" if n_items <= MOST_PRODUCTS else "in-batch"
 
     def fanouts(self, depth: int) -> tuple[int, ...]:
         """One fanout for each of ``depth`` layers."""

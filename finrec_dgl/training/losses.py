@@ -1,7 +1,8 @@
-"""Recommendation losses over the scores of a batch of positives against shared candidates.
+"""Recommendation losses: a batch of positives, each against negatives that all of them share.
 
-All take scores [B, C], the column of each row's positive [B], and ``allowed`` bool [B, C]: which
-candidates may stand as negatives (not the products the user holds). They return the mean over rows.
+All take the positives' scores [B], the negatives' for each positive's user [B, K], and ``allowed``
+bool [B, K]: which negatives a positive is compared with (not the products the user holds). They
+return the mean over positives.
 """
 
 from __future__ import annotations
@@ -14,73 +15,58 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 
-def softmax_loss(
-    scores: Tensor, positive: Tensor, allowed: Tensor, correction: Tensor | None = None
-) -> Tensor:
+def softmax_loss(positive: Tensor, negative: Tensor, allowed: Tensor) -> Tensor:
     """-log( exp(s+) / (exp(s+) + sum over allowed c of exp(s_c)) ).
 
-    ``correction`` [C]: the logarithm of how often each candidate is expected among the sampled
-    ones, taken off its score (sampled softmax, Bengio and Senecal, 2008; Yi et al., 2019).
+    Where negatives are drawn, all scores are less the logarithm of how often their item is
+    expected among the negatives (sampled softmax, Bengio and Senecal, 2008; Yi et al., 2019).
     """
-    found: Tensor = _Softmax.apply(scores, positive, allowed, correction)
+    found: Tensor = _Softmax.apply(positive, negative, allowed)
     return found
 
 
 class _Softmax(torch.autograd.Function):
-    """``softmax_loss``. Its gradient, the shares less one for the positive, is made in one piece.
+    """``softmax_loss``. Its gradient is the shares, less one for the positive.
 
     What is left out has a share of 0, and so needs no mask a second time.
     """
 
     @staticmethod
-    def forward(
-        ctx: Any, scores: Tensor, positive: Tensor, allowed: Tensor, correction: Tensor | None
-    ) -> Tensor:
-        left_out = allowed.scatter(1, positive.unsqueeze(1), True).logical_not_()
-        logit = scores.clone() if correction is None else scores - correction
-        shares = torch.log_softmax(logit.masked_fill_(left_out, float("-inf")), dim=1)
-        ctx.save_for_backward(shares, positive)
-        return functional.nll_loss(shares, positive)
+    def forward(ctx: Any, positive: Tensor, negative: Tensor, allowed: Tensor) -> Tensor:
+        logit = negative.masked_fill(~allowed, float("-inf"))
+        most = positive if not logit.shape[1] else torch.maximum(logit.amax(dim=1), positive)
+        share = logit.sub_(most.unsqueeze(1)).exp_()
+        own = (positive - most).exp_()
+        total = share.sum(dim=1).add_(own)
+        ctx.save_for_backward(share, own, total)
+        return (total.log() + most - positive).mean()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        shares, positive = ctx.saved_tensors
-        each = gradient / len(positive)
-        found = shares.exp().mul_(each)
-        one = -each.to(found.dtype).expand(len(positive), 1)
-        return found.scatter_add_(1, positive.unsqueeze(1), one), None, None, None
+        share, own, total = ctx.saved_tensors
+        each = gradient / len(total)
+        return (own / total - 1) * each, share * (each / total).unsqueeze(1), None
 
 
-def bpr_loss(scores: Tensor, positive: Tensor, allowed: Tensor) -> Tensor:
+def bpr_loss(positive: Tensor, negative: Tensor, allowed: Tensor) -> Tensor:
     """Mean over allowed c of -log sigmoid(s+ - s_c)   (Rendle et al., 2009)."""
-    margin = scores.gather(1, positive.unsqueeze(1)) - scores
-    each = functional.softplus(-margin) * allowed
+    each = functional.softplus(negative - positive.unsqueeze(1)) * allowed
     return (each.sum(1) / allowed.sum(1).clamp(min=1)).mean()
 
 
-def bce_loss(scores: Tensor, positive: Tensor, allowed: Tensor) -> Tensor:
+def bce_loss(positive: Tensor, negative: Tensor, allowed: Tensor) -> Tensor:
     """-log sigmoid(s+) - mean over allowed c of log(1 - sigmoid(s_c))."""
-    taken = functional.softplus(-scores.gather(1, positive.unsqueeze(1))).squeeze(1)
-    left = (functional.softplus(scores) * allowed).sum(1) / allowed.sum(1).clamp(min=1)
-    return (taken + left).mean()
+    left = (functional.softplus(negative) * allowed).sum(1) / allowed.sum(1).clamp(min=1)
+    return (functional.softplus(-positive) + left).mean()
 
 
-def recommendation_loss(
-    name: str,
-    scores: Tensor,
-    positive: Tensor,
-    allowed: Tensor,
-    correction: Tensor | None = None,
-) -> Tensor:
-    """The loss called ``name``; only ``softmax`` heeds ``correction``."""
-    # a positive is never its own negative
-    allowed = allowed.scatter(1, positive.unsqueeze(1), False)
-    if name == "softmax":
-        return softmax_loss(scores, positive, allowed, correction)
-    if name == "bpr":
-        return bpr_loss(scores, positive, allowed)
-    return bce_loss(scores, positive, allowed)
+_LOSSES = {"softmax": softmax_loss, "bpr": bpr_loss, "bce": bce_loss}
+
+
+def recommendation_loss(name: str, positive: Tensor, negative: Tensor, allowed: Tensor) -> Tensor:
+    """The loss called ``name``."""
+    return _LOSSES[name](positive, negative, allowed)
 
 
 def finite(loss: Tensor) -> bool:

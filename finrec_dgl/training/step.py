@@ -13,9 +13,6 @@ from finrec_dgl.training.batches import Batch, Batches
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import recommendation_loss
 
-_FEW_REPEAT = 1.2
-"""Positives for each of their users, up to which each positive is scored by itself."""
-
 
 @dataclass(frozen=True)
 class JointLoss:
@@ -41,10 +38,8 @@ def joint_loss(
     the sampler, so that both samplers give the same loss.
     """
     encoded = _encode(model, batch, features, hidden)
-    scores = _scores(model, batch, encoded)
-    rec = recommendation_loss(
-        config.loss, scores, batch.item_column, batch.allowed, batch.correction
-    )
+    scores = _scores(model, batch, encoded, _bias(model, batch))
+    rec = recommendation_loss(config.loss, *scores, batch.allowed)
     pseudo = rec.new_zeros(())
     if encoded.pseudo is not None and targets is not None:
         seeds = batch.seeds
@@ -53,9 +48,9 @@ def joint_loss(
             torch.cat([targets.target[name][seeds[name]] for name in NODE_TYPES]).to(rec.dtype),
             torch.cat([targets.confidence[name][seeds[name]] for name in NODE_TYPES]).to(rec.dtype),
         )
-    reg = config.lambda_reg * model.squared_weights() + config.lambda_ids * model.squared_ids(
-        batch.seeds
-    )
+    vectors = {name: _of_seeds(one, name, batch) for name, one in encoded.ids.items()}
+    moved = model.squared_ids(vectors, batch.seeds)
+    reg = config.lambda_reg * model.squared_weights() + config.lambda_ids * moved
     total = config.lambda_rec * rec + config.lambda_pseudo * pseudo + reg
     return JointLoss(total, rec.detach(), pseudo.detach(), reg.detach())
 
@@ -73,17 +68,16 @@ def calibrate(
     batch = next(batches.epoch(0))
     was_training = model.training
     model.eval()
-    scores = _scores(model, batch, _encode(model, batch, features))
+    bias = _bias(model, batch)
+    scores = _scores(model, batch, _encode(model, batch, features), torch.zeros_like(bias))
     model.train(was_training)
-    bias = model.item_bias[batch.items]
     losses = {
         factor: float(
             recommendation_loss(
                 config.loss,
-                (scores - bias) * factor + bias,
-                batch.item_column,
+                scores[0] * factor + bias[batch.item_row],
+                scores[1] * factor + bias[batch.negatives],
                 batch.allowed,
-                batch.correction,
             )
         )
         for factor in 2.0 ** torch.arange(-8, 9).double().numpy()
@@ -108,13 +102,19 @@ def _encode(
     return model.encode(batch.blocks, given, hidden, gathered=True)
 
 
-def _scores(model: HybridRecommender, batch: Batch, encoded: Encoded) -> Tensor:
-    """Scores [B, C] of the batch's positives' users against its candidates."""
+def _bias(model: HybridRecommender, batch: Batch) -> Tensor:
+    """[C]: what is added to all scores of a seed item, less the correction for its draw."""
+    bias = model.item_bias[batch.items]
+    return bias if batch.correction is None else bias - batch.correction
+
+
+def _scores(
+    model: HybridRecommender, batch: Batch, encoded: Encoded, bias: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Scores [B] of the batch's positives, and [B, K] of their users with its negatives."""
     user, item = (_of_seeds(encoded.fused[name], name, batch) for name in NODE_TYPES)
-    if _FEW_REPEAT * len(batch.users) > len(batch.edges):
-        # a row of scores takes longer to copy, and its gradient to add up, than one of the user
-        return model.score(user[batch.user_row], item, batch.items)
-    return model.score(user, item, batch.items)[batch.user_row]
+    positives = (batch.user_row, batch.item_row)
+    return model.score_batch(user, item, bias, positives, batch.negatives)
 
 
 def _of_seeds(rows: Tensor, name: str, batch: Batch) -> Tensor:

@@ -32,6 +32,7 @@ SWITCHES = [
     *({"fusion": one, "fusion_two": one} for one in ("concat", "sum", "text", "graph")),
     {"graph": False, "stream_two": False},
 ]
+SILENT = ("stream_one.layers.0.messages.user/", "stream_one.layers.0.own.user")
 
 
 def make_model(snapshot, config, seed=0):
@@ -68,8 +69,10 @@ def test_every_switch_gives_finite_scores_and_gradients(switch):
     loss.backward()
     for name, parameter in model.named_parameters():
         if parameter.grad is None:
-            # text and graph take one side of the fusion, so the other's weights are idle
-            assert config.fusion in ("text", "graph"), f"{name} has no say in the score"
+            # text and graph take one side of the fusion, so the other's weights are idle; users who
+            # have neither text nor vectors say nothing in the first layer
+            silent = not config.text and name.startswith(SILENT)
+            assert silent or config.fusion in ("text", "graph"), f"{name} has no say in the score"
             continue
         assert torch.isfinite(parameter.grad).all(), name
 
@@ -208,6 +211,53 @@ def test_heads_equal_their_formulas():
     dot = DotHead(6, quiet=2)
     torch.testing.assert_close(dot(user, item, bias), user[:, 2:] @ item[:, 2:].T + bias)
     assert mlp(user[:0], item, bias).shape == (0, 5)
+
+
+@pytest.mark.parametrize("head", ["dot", "mlp"])
+@pytest.mark.parametrize("users", [3, 30])
+def test_a_batch_is_scored_as_all_pairs_are(head, users):
+    """Catches a positive with another's bias, and rows or columns that change places."""
+    snapshot = make_snapshot()
+    model = make_model(snapshot, dataclasses.replace(BASE, head=head))
+    encoded = model.encode(whole_graph(snapshot.graph(), 2), features_of(snapshot))
+    bias = torch.randn(20)
+    rows, columns = torch.randint(users, (15,)), torch.randint(20, (15,))
+    negatives = torch.tensor([1, 4, 5, 11])
+    user, item = encoded.fused["user"][:users], encoded.fused["item"]
+    positive, negative = model.score_batch(user, item, bias, (rows, columns), negatives)
+    expected = model.head(user, item, bias)[rows]
+    torch.testing.assert_close(positive, expected.gather(1, columns.unsqueeze(1)).squeeze(1))
+    torch.testing.assert_close(negative, expected[:, negatives])
+
+
+@pytest.mark.parametrize(
+    ("switch", "silent"),
+    [
+        ({}, [set(), {"user"}]),
+        ({"text": False}, [{"user"}, {"user"}]),
+        ({"text": False, "ids": "both"}, [set(), set()]),
+    ],
+    ids=str,
+)
+def test_what_has_nothing_to_say_is_not_asked(switch, silent, monkeypatch):
+    """Catches a type of nodes that is passed over though it has states, in either stream."""
+    snapshot = make_snapshot()
+    config = dataclasses.replace(BASE, **switch)
+    model = make_model(snapshot, config)
+    blocks, features = whole_graph(snapshot.graph(), config.depth), features_of(snapshot)
+    found = model.encode(blocks, features).fused
+    passed_over = []
+    for stream in (model.stream_one, model.stream_two):
+
+        def asked(*given, forward=stream.forward):
+            passed_over.append(set(given[-1]))
+            return forward(*given[:-1])
+
+        monkeypatch.setattr(stream, "forward", asked)
+    expected = model.encode(blocks, features).fused
+    for name in NODE_TYPES:
+        torch.testing.assert_close(found[name], expected[name])
+    assert passed_over == silent
 
 
 @pytest.mark.parametrize("switch", [{"ids": "none"}, {"graph": False}, {}], ids=str)

@@ -43,9 +43,11 @@ def test_no_user_is_given_what_they_hold(kind, native, monkeypatch):
         found = sampler(kind).draw(item[edges], rng)
         assert np.isin(item[edges], found.items).all()
         assert (np.diff(found.items) > 0).all()
-        allowed = sampler(kind).allowed(user[edges], found.items)
+        given = (user[edges], item[edges], found.items)
+        allowed = sampler(kind).allowed(*given)
         np.testing.assert_array_equal(allowed, ~held[user[edges]][:, found.items])
-        assert sampler(kind, reject_held=False).allowed(user[edges], found.items).all()
+        others = item[edges][:, None] != found.items
+        np.testing.assert_array_equal(sampler(kind, reject_held=False).allowed(*given), others)
 
 
 @pytest.mark.parametrize("kind", ["uniform", "popularity"])
@@ -58,8 +60,8 @@ def test_draws_follow_their_law(kind):
     rng = np.random.default_rng(2)
     for _ in range(times):
         found = one.draw(positive, rng)
-        assert found.drawn.sum() == 1
-        counts[found.items[found.drawn]] += 1
+        assert len(found.negatives) == 1
+        counts[found.items[found.negatives]] += 1
     law = np.full(ITEMS, 1 / ITEMS)
     if kind == "popularity":
         law = np.bincount(item, minlength=ITEMS) / len(item)
@@ -68,11 +70,27 @@ def test_draws_follow_their_law(kind):
     assert scipy.stats.chisquare(counts[there], law[there] * times).pvalue > 1e-4
 
 
+def test_in_batch_takes_some_of_the_positives_each_as_likely():
+    """Catches negatives that were no positives, and those of the batch's first rows alone."""
+    rng = np.random.default_rng(0)
+    positives = np.array([4, 2, 9, 2, 7])
+    taken = np.zeros(ITEMS)
+    for _ in range(2000):
+        found = sampler("in-batch", count=2).draw(positives, rng)
+        assert found.items.tolist() == [2, 4, 7, 9]
+        assert 1 <= len(found.negatives) <= 2
+        taken[found.items[found.negatives]] += 1
+    assert not np.delete(taken, found.items).any()
+    # of the ten pairs of places, 7 hold one of 2's, 4 each one of the others
+    np.testing.assert_allclose(taken[found.items] / 2000, [0.7, 0.4, 0.4, 0.4], atol=0.05)
+
+
 def test_all_and_in_batch_draw_nothing():
     """Catches candidates that are not those asked for."""
     rng = np.random.default_rng(0)
     found = sampler("in-batch").draw(np.array([4, 2, 4]), rng)
     assert found.items.tolist() == [2, 4]
-    assert found.drawn.all()
-    assert sampler("all").draw(np.array([4]), rng).items.tolist() == list(range(ITEMS))
+    assert found.negatives.tolist() == [0, 1]
+    found = sampler("all").draw(np.array([4]), rng)
+    assert found.items.tolist() == found.negatives.tolist() == list(range(ITEMS))
     assert sampler("all").log_expected(3, np.arange(ITEMS)) is None

@@ -31,8 +31,8 @@ def test_an_epoch_of_batches(sampler, negatives):
         edges = batch.edges.numpy()
         seen += edges.tolist()
         assert np.array_equal(batch.users[batch.user_row].numpy(), user[edges])
-        assert np.array_equal(batch.items[batch.item_column].numpy(), item[edges])
-        free = ~held[user[edges]][:, batch.items.numpy()]
+        assert np.array_equal(batch.items[batch.item_row].numpy(), item[edges])
+        free = ~held[user[edges]][:, batch.items[batch.negatives].numpy()]
         assert np.array_equal(batch.allowed.numpy(), free)
         forbidden = set(zip(user[edges].tolist(), item[edges].tolist(), strict=True))
         assert len(batch.blocks.layers) == 2
@@ -47,7 +47,7 @@ def test_an_epoch_of_batches(sampler, negatives):
 def same(one, other):
     return all(
         torch.equal(getattr(one, name), getattr(other, name))
-        for name in ("edges", "users", "items", "user_row", "item_column", "allowed")
+        for name in ("edges", "users", "items", "user_row", "item_row", "negatives", "allowed")
     ) and all(
         pairs_of(a, relation, one.blocks.inputs) == pairs_of(b, relation, other.blocks.inputs)
         for a, b in zip(one.blocks.layers, other.blocks.layers, strict=True)
@@ -96,33 +96,38 @@ def test_batches_made_ahead_end_with_the_epoch(monkeypatch):
     assert max(made) < 7
 
 
-@pytest.mark.parametrize("loss", ["bpr", "bce"])
-def test_negatives_without_a_correction_are_those_drawn(loss):
-    """Catches positives of other rows among uniform negatives: they come by popularity."""
+@pytest.mark.parametrize("loss", ["softmax", "bpr", "bce"])
+@pytest.mark.parametrize("kind", ["uniform", "popularity", "in-batch"])
+def test_negatives_are_no_more_than_asked_for(loss, kind):
+    """Catches positives of other rows among drawn negatives; a correction where there is none."""
     snapshot = make_snapshot()
-    config = dataclasses.replace(BASE, loss=loss, negatives="uniform", n_negatives=2)
+    config = dataclasses.replace(BASE, loss=loss, negatives=kind, n_negatives=2)
     for batch in Batches(snapshot, config).epoch(1):
-        assert batch.correction is None
+        assert (batch.correction is None) == (loss != "softmax")
         assert len(batch.items) > 2
-        assert batch.allowed.any(dim=0).sum() <= 2
+        assert 1 <= len(batch.negatives) <= 2
+        assert batch.allowed.shape == (len(batch.edges), len(batch.negatives))
 
 
 def test_held_products_may_be_asked_for():
     """Catches a setting that is not heeded."""
     snapshot = make_snapshot()
     batch = next(Batches(snapshot, dataclasses.replace(BASE, reject_held=False)).epoch(1))
-    assert batch.allowed.all()
+    # only the positive itself is never a negative
+    assert torch.equal(batch.allowed, batch.item_row.unsqueeze(1) != batch.negatives)
 
 
-def test_correction_counts_how_often_a_candidate_is_drawn():
+@pytest.mark.parametrize(("kind", "count"), [("in-batch", 3), ("in-batch", 9), ("popularity", 3)])
+def test_correction_counts_how_often_a_product_is_drawn(kind, count):
     """Catches a correction that does not match the draw (in-batch: positives by popularity)."""
     snapshot = make_snapshot(users=60, items=6, edges=250)
-    config = dataclasses.replace(BASE, negatives="in-batch", batch_size=4)
+    config = dataclasses.replace(BASE, negatives=kind, n_negatives=count, batch_size=4)
     batches = Batches(snapshot, config)
     popularity = np.bincount(snapshot.pairs.item, minlength=6) / len(snapshot.pairs.item)
     for batch in batches.epoch(1):
-        expected = np.log(np.minimum(1, len(batch.edges) * popularity[batch.items.numpy()]))
-        np.testing.assert_allclose(batch.correction.numpy(), expected, rtol=1e-5)
+        drawn = min(count, len(batch.edges)) if kind == "in-batch" else count
+        expected = np.log(np.minimum(1, drawn * popularity[batch.items.numpy()]))
+        np.testing.assert_allclose(batch.correction.numpy(), expected, rtol=1e-5, atol=1e-6)
 
 
 def test_an_epoch_of_few_steps():

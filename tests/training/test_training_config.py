@@ -83,5 +83,5 @@ def test_what_is_drawn_by_itself_follows_from_the_size():
     """Catches a million candidates a row by default, and a draw that nobody asked for."""
     config = TrainConfig()
     assert config.negatives_of(20_000) == "all"
-    assert config.negatives_of(20_001) == "popularity"
+    assert config.negatives_of(20_001) == "in-batch"
     assert TrainConfig(negatives="all").negatives_of(10**6) == "all"

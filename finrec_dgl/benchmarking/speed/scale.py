@@ -54,7 +54,8 @@ def config() -> TrainConfig:
     return TrainConfig.plain(
         sampler="neighbor",
         fanout=(10,),
-        negatives="popularity",
+        negatives="in-batch",
+        n_negatives=2048,
         model=HybridConfig(layers=1, ids_start="random"),
     )
 
