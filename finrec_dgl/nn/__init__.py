@@ -3,7 +3,7 @@
 from finrec_dgl.nn.config import DerivedConfig, HybridConfig
 from finrec_dgl.nn.derived import DerivedRecommender, Evidence
 from finrec_dgl.nn.features import NodeFeatures, features_of
-from finrec_dgl.nn.hybrid import Encoded, HybridRecommender, ModelShape
+from finrec_dgl.nn.hybrid import Encoded, HybridRecommender, ModelShape, silent_relations
 from finrec_dgl.nn.pseudo import pseudo_loss
 from finrec_dgl.nn.start import Start, start_of
 from finrec_dgl.nn.targets import PseudoTargets, pseudo_targets
@@ -25,5 +25,6 @@ __all__ = [
     "features_of",
     "pseudo_loss",
     "pseudo_targets",
+    "silent_relations",
     "start_of",
 ]

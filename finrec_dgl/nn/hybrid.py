@@ -315,5 +315,14 @@ class HybridRecommender(nn.Module):
         return self.item_bias.new_zeros(()).expand(size, width)
 
 
+def silent_relations(config: HybridConfig, text_dim: int) -> tuple[Relation, ...]:
+    """The relations whose only senders have nothing to send in the outermost layer.
+
+    Users have neither text nor vectors there, and to products nobody else sends. What users send to
+    each other then is zero too, but counts as something brought.
+    """
+    return (INTERACTS,) if config.ids == "items" and not (config.text and text_dim) else ()
+
+
 def _text_maps(width: int, dim: int) -> nn.ModuleDict:
     return nn.ModuleDict({name: linear_map(width, dim) for name in NODE_TYPES})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 from finrec_dgl.base.errors import UsageError
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS, NODE_TYPES, Relation
-from finrec_dgl.kernels import Edges, Layer, relation_edges
+from finrec_dgl.kernels import Compressed, Edges, Layer, relation_edges
 from finrec_dgl.sampling.draws import Gone, Marks, Numbers, draw_neighbours, mix
 from finrec_dgl.sampling.layers import Blocks
 
@@ -21,12 +21,17 @@ class NeighborSampler:
 
     ``fanouts`` is given from the layer of the seeds outwards, as users of GraphSAGE expect.
     ``relations``: those to sample, both of interactions among them; None: all of the graph.
+    ``silent``: those of which the outermost layer needs no edge, since nothing is sent there yet.
     Neighbours are distinct, and each set of them as likely as any other. May be used by several
     threads at once.
     """
 
     def __init__(
-        self, graph: Any, fanouts: Sequence[int], relations: Sequence[Relation] | None = None
+        self,
+        graph: Any,
+        fanouts: Sequence[int],
+        relations: Sequence[Relation] | None = None,
+        silent: Collection[Relation] = (),
     ) -> None:
         if not fanouts or any(fanout < -1 or fanout == 0 for fanout in fanouts):
             raise UsageError(
@@ -40,6 +45,7 @@ class NeighborSampler:
             relation: relation_edges(graph, relation)
             for relation in relations or graph.canonical_etypes
         }
+        self.silent = frozenset(silent)
         self._spare: list[_Scratch] = []
 
     def sample(
@@ -63,8 +69,11 @@ class NeighborSampler:
             gone = scratch.mark(self.edges, exclude)
             layers: list[Layer] = []
             for depth, fanout in enumerate(self.fanouts):
+                silent = self.silent if depth == len(self.fanouts) - 1 else ()
                 drawn = {
-                    relation: draw_neighbours(
+                    relation: _no_neighbours(wanted[relation[2]])
+                    if relation in silent
+                    else draw_neighbours(
                         edges.by_receiver,
                         wanted[relation[2]],
                         fanout,
@@ -110,6 +119,10 @@ class NeighborSampler:
         finally:
             scratch.clean()
             self._spare.append(scratch)
+
+
+def _no_neighbours(nodes: Tensor) -> Compressed:
+    return Compressed(nodes.new_zeros(len(nodes) + 1), nodes.new_empty(0))
 
 
 class _Scratch:

@@ -17,6 +17,7 @@ from torch.utils.data import Dataset as TorchDataset
 from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS
 from finrec_dgl.kernels import choose
+from finrec_dgl.nn import silent_relations
 from finrec_dgl.sampling import Blocks, NegativeSampler, NeighborSampler, whole_graph
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.seed_texts import seed_texts
@@ -79,6 +80,7 @@ class Batches:
                 config.fanouts(depth),
                 # ties carry messages nowhere else
                 None if social else (INTERACTS, INTERACTED_BY),
+                silent_relations(model, snapshot.item_text.shape[1]),
             )
             if config.sampler == "neighbor" and depth
             else None

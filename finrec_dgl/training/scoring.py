@@ -18,6 +18,7 @@ from finrec_dgl.nn import (
     Receivers,
     World,
     features_of,
+    silent_relations,
 )
 from finrec_dgl.nn.heads import DotHead
 from finrec_dgl.nn.world import PEER_FEATURES
@@ -110,7 +111,8 @@ class SampledScorer:
         self.model = model
         self.snapshot = snapshot
         self.features = features_of(snapshot, model.config.half_life)
-        self.sampler = NeighborSampler(snapshot.layer(), fanouts)
+        silent = silent_relations(model.config, snapshot.item_text.shape[1])
+        self.sampler = NeighborSampler(snapshot.layer(), fanouts, silent=silent)
         self.item = self._encode("item", np.arange(snapshot.n_items))
 
     def score(self, users: np.ndarray) -> np.ndarray:

@@ -8,7 +8,14 @@ import torch
 from snapshots import make_snapshot
 
 from finrec_dgl.graph import NODE_TYPES
-from finrec_dgl.nn import HybridConfig, HybridRecommender, ModelShape, features_of, start_of
+from finrec_dgl.nn import (
+    HybridConfig,
+    HybridRecommender,
+    ModelShape,
+    features_of,
+    silent_relations,
+    start_of,
+)
 from finrec_dgl.nn.heads import DotHead, MLPHead
 from finrec_dgl.sampling import NeighborSampler, whole_graph
 
@@ -120,7 +127,10 @@ def test_sampled_blocks_with_full_fanout_equal_the_whole_graph(switch):
     exclude = torch.tensor([0, 5, 9, 40])
     whole = model.encode(whole_graph(snapshot.graph(), config.depth, exclude), features)
     if config.depth:
-        blocks = NeighborSampler(snapshot.graph(), [-1] * config.depth).sample(seeds, exclude)
+        silent = silent_relations(config, snapshot.item_text.shape[1])
+        assert bool(silent) == (switch == {"text": False})
+        sampler = NeighborSampler(snapshot.graph(), [-1] * config.depth, silent=silent)
+        blocks = sampler.sample(seeds, exclude)
         sampled = model.encode(blocks, features)
         for name in NODE_TYPES:
             torch.testing.assert_close(sampled.fused[name], whole.fused[name][seeds[name]])

@@ -141,6 +141,19 @@ def test_only_the_relations_asked_for_are_sampled():
     assert set(layer.edges) == {INTERACTS, INTERACTED_BY}
 
 
+def test_what_is_silent_is_left_out_of_the_outermost_layer():
+    """Catches senders that are drawn for nothing, and a relation that stays silent further in."""
+    graph, _ = random_graph(1)
+    seeds = {"user": torch.zeros(0).long(), "item": torch.arange(20)}
+    whole = NeighborSampler(graph, [2, 2]).sample(seeds)
+    outer, inner = NeighborSampler(graph, [2, 2], silent=[INTERACTS]).sample(seeds).layers
+    assert not len(outer.edges[INTERACTS])
+    assert outer.edges[INTERACTS].in_degree.shape == (outer.num_dst_nodes("item"),)
+    assert outer.num_src_nodes("user") < whole.layers[0].num_src_nodes("user")
+    for relation, edges in inner.edges.items():
+        assert torch.equal(edges.source, whole.layers[1].edges[relation].source)
+
+
 @pytest.mark.parametrize(
     ("user", "exclude", "words"),
     [
