@@ -85,7 +85,7 @@ class TrainConfig:
     hidden_core: int = 0
     loss_floor: float = 0.0
     negatives: str = "auto"
-    n_negatives: int = 2048
+    n_negatives: int = 4096
     reject_held: bool = True
     lambda_rec: float = 1.0
     lambda_pseudo: float = 0.1

@@ -55,7 +55,6 @@ def config() -> TrainConfig:
         sampler="neighbor",
         fanout=(10,),
         negatives="in-batch",
-        n_negatives=2048,
         model=HybridConfig(layers=1, ids_start="random"),
     )
 
