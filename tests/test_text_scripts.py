@@ -70,3 +70,12 @@ def test_texts_have_a_figure_each_way(made, tmp_path):
         assert set(one) == {"all held", "nearest", "5 nearest", "5 nearest, posts too"}
         assert all(0 <= value <= 1 for value in one.values())
     assert len(set(found[str(made / "whole")].values())) > 1
+
+
+def test_vectors_that_are_the_same_have_nothing_to_shuffle(made, tmp_path):
+    """Catches vectors moved by something else than what two data sets differ by."""
+    out = tmp_path / "texts.json"
+    said = run("texts.py", made / "whole", made / "whole", "--shuffles", 2, "--out", out)
+    assert said.returncode == 0, said.stderr
+    found = json.loads(out.read_text())
+    assert found["shuffle 0"] == found["shuffle 1"] == found[str(made / "whole")]

@@ -14,11 +14,11 @@ from torch import Tensor
 from finrec_dgl.kernels.library import find_library
 
 if TYPE_CHECKING:
-    from finrec_dgl.kernels.int8 import Int8Linear
+    from finrec_dgl.kernels.int8 import Bfloat16Linear, Int8Linear
 
 MOST_TOKENS = 512
 MOST_WIDTH = 64
-_PRECISIONS = {"float32": 0, "bfloat16": 1, "int8": 2}
+_PRECISIONS = {"float32": 0, "bfloat16": 1, "int8": 2, "mixed": 3}
 
 
 def has_bfloat16() -> bool:
@@ -34,14 +34,15 @@ class BertWeights:
     ``place`` float32 [positions, d] is added to the embedded words; ``norm`` is the norm after
     that. Of each layer, in the order of its steps: query, key, value, output of attention [d, d],
     then the two that widen to f columns and narrow [f, d], [d, f]; and the norms after the fourth
-    and the sixth. ``precision`` is of the linear layers: float32, bfloat16 or int8.
+    and the sixth. ``precision`` is of the linear layers: float32, bfloat16, int8, or mixed, where
+    each is an Int8Linear or a Bfloat16Linear.
     """
 
     precision: str
     heads: int
     place: Tensor
     norm: torch.nn.LayerNorm
-    linears: Sequence[Sequence[torch.nn.Linear | Int8Linear]]
+    linears: Sequence[Sequence[torch.nn.Linear | Int8Linear | Bfloat16Linear]]
     norms: Sequence[Sequence[torch.nn.LayerNorm]]
 
 

@@ -1,4 +1,7 @@
-"""Linear layers in 8-bit integers: native code where the processor has VNNI, plain PyTorch else."""
+"""Linear layers in 8-bit integers: native code where the processor has VNNI, plain PyTorch else.
+
+And layers in bfloat16 that stand beside them.
+"""
 
 from __future__ import annotations
 
@@ -79,6 +82,25 @@ class Int8Linear(torch.nn.Module):
             torch.empty(threads * self._room, dtype=torch.uint8),
         )
         return y.view(*x.shape[:-1], self.out_features)
+
+
+class Bfloat16Linear(torch.nn.Module):
+    """y = x W^T + b for x float32 [..., inputs], with W and x rounded to bfloat16; no gradient.
+
+    Sums and y are float32. Stands beside Int8Linear in the native pass over a BERT; by itself it is
+    plain PyTorch.
+    """
+
+    def __init__(self, linear: torch.nn.Linear) -> None:
+        """Round the weights of ``linear`` (float32, on the CPU)."""
+        super().__init__()
+        self.out_features, self.in_features = linear.weight.shape
+        self.weight = linear.weight.detach().bfloat16().contiguous()
+        self.bias = None if linear.bias is None else linear.bias.detach().clone()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """y float32 [..., outputs]."""
+        return functional.linear(x.bfloat16().float(), self.weight.float(), self.bias)
 
 
 def rounded(x: Tensor) -> Tensor:

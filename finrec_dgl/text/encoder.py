@@ -56,7 +56,8 @@ class EncoderSpec:
         and ``last`` for decoders.
     max_length: tokens kept of each text, special tokens and prefix included.
     precision: of the forward pass, ``float32``, ``bfloat16``, ``int8`` (weights and inputs of
-        linear layers in 8 bits, all else float32, on the CPU), or ``auto``: what this
+        linear layers in 8 bits, all else float32, on the CPU; in a BERT, where native code has
+        bfloat16, those of values and those that widen are in it), or ``auto``: what this
         processor is fastest in, int8 for ``minilm`` only, whose vectors were compared.
         Pooling is float32 always.
     prefix: put before every text, such as an instruction (``"query: "``).
@@ -109,11 +110,16 @@ class Model:
 
     def ingredients(self) -> dict[str, str | int | bool]:
         """All that a vector depends on besides its text: the key of the cache."""
+        precision = self.precision
+        if precision == "int8":
+            from finrec_dgl.kernels.bert import has_bfloat16
+
+            precision += " and bfloat16" if has_bfloat16() else ""
         return {
             "model": self.identity,
             "pooling": self.pooling,
             "max_length": self.spec.max_length,
-            "precision": self.precision,
+            "precision": precision,
             "prefix": self.spec.prefix,
             "normalize": self.spec.normalize,
             "remote_code": self.spec.trust_remote_code,
@@ -506,16 +512,20 @@ def _load_network(model: Model) -> Any:
 
 
 def _to_int8(network: torch.nn.Module) -> None:
-    """Put Int8Linear in the place of every linear layer. Raises ConfigError where there is none."""
+    """Put Int8Linear, or Bfloat16Linear where a BERT needs it, in the place of every linear layer.
+
+    Raises ConfigError where there is none.
+    """
     import torch
 
-    from finrec_dgl.kernels.int8 import Int8Linear
+    from finrec_dgl.kernels.int8 import Bfloat16Linear, Int8Linear
 
-    found = False
+    found, precise = False, bert.precise_linears(network)
     for module in list(network.modules()):
         for name, child in list(module.named_children()):
             if type(child) is torch.nn.Linear:
-                setattr(module, name, Int8Linear(child))
+                kind = Bfloat16Linear if child in precise else Int8Linear
+                setattr(module, name, kind(child))
                 found = True
     if not found:
         raise ConfigError(

@@ -28,8 +28,10 @@ static const float* keep(int64_t n) {
     return floats.back().get();
 }
 
-// a layer's weights as `precision` has them; Precision::INT8 packs them
+// a layer's weights as `precision` has them; Precision::INT8 packs them, MIXED draws one of two
 static Linear made(int64_t outputs, int64_t inputs, Precision precision) {
+    if (precision == Precision::MIXED)
+        return made(outputs, inputs, draw(0, 1) ? Precision::INT8 : Precision::HALF);
     const float* bias = draw(0, 1) ? keep(outputs) : nullptr;
     const int64_t panels = (outputs + 63) / 64, groups = (inputs + 63) / 64;
     if (precision == Precision::SINGLE)
@@ -94,7 +96,10 @@ int main() {
         linear();
         forward(Precision::SINGLE);
         forward(Precision::INT8);
-        if (__builtin_cpu_supports("avx512bf16")) forward(Precision::HALF);
+        if (__builtin_cpu_supports("avx512bf16")) {
+            forward(Precision::HALF);
+            forward(Precision::MIXED);
+        }
         floats.clear();
         bytes.clear();
     }

@@ -15,19 +15,19 @@ from torch.nn import functional
 
 from finrec_dgl.kernels.bert import MOST_TOKENS, BertWeights, bert_forward, has_bfloat16
 from finrec_dgl.kernels.build import SOURCES, VNNI, find_compiler
-from finrec_dgl.kernels.int8 import Int8Linear, has_int8
+from finrec_dgl.kernels.int8 import Bfloat16Linear, Int8Linear, has_int8
 
 FLAGS = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-O1", "-g1", "-fopenmp")
-PRECISIONS = ["float32", "int8", *(["bfloat16"] if has_bfloat16() else [])]
+PRECISIONS = ["float32", "int8", *(["bfloat16", "mixed"] if has_bfloat16() else [])]
 # a rounding that falls the other way moves what comes after it by a step of 8 bits
-NEAR = {"float32": 1e-5, "bfloat16": 0.02, "int8": 0.02}
+NEAR = {"float32": 1e-5, "bfloat16": 0.02, "int8": 0.02, "mixed": 0.02}
 needs_native = pytest.mark.skipif(not has_int8(), reason="no native code for texts here")
 
 
 def make(
     precision: str, heads: int, vectors: int, wide: int, layers: int = 2, bias: bool = True
 ) -> BertWeights:
-    """Random weights, of heads ``vectors`` times 16 wide."""
+    """Random weights, of heads ``vectors`` times 16 wide; ``mixed`` has all layers at random."""
     hidden = 16 * vectors * heads
     shapes = [(hidden, hidden)] * 4 + [(hidden, wide), (wide, hidden)]
 
@@ -39,8 +39,9 @@ def make(
 
     def linear(inputs: int, outputs: int) -> torch.nn.Module:
         one = torch.nn.Linear(inputs, outputs, bias)
-        if precision == "int8":
-            return Int8Linear(one)
+        if precision in ("int8", "mixed"):
+            brief = precision == "mixed" and bool(torch.rand(()) < 0.5)
+            return Bfloat16Linear(one) if brief else Int8Linear(one)
         return one.bfloat16() if precision == "bfloat16" else one
 
     return BertWeights(

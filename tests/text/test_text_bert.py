@@ -8,7 +8,7 @@ import torch
 from tiny_models import WORDS, save_bert, save_decoder
 
 from finrec_dgl.kernels.bert import has_bfloat16
-from finrec_dgl.kernels.int8 import has_int8
+from finrec_dgl.kernels.int8 import Bfloat16Linear, Int8Linear, has_int8
 from finrec_dgl.text import EncoderSpec, bert, encode_with
 from finrec_dgl.text.encoder import Encoder, resolve
 
@@ -61,6 +61,30 @@ def test_bfloat16_is_near_float32(tmp_path: Path) -> None:
     np.testing.assert_allclose(
         encode_with(brief, texts), encode_with(load(folder), texts), atol=0.01
     )
+
+
+@pytest.mark.skipif(not has_bfloat16(), reason="no native bfloat16 here")
+def test_int8_leaves_some_layers_to_bfloat16(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Catches layers left in 8 bits, vectors of both kinds in one cache, and rows mixed up."""
+    from finrec_dgl.kernels import bert as native
+
+    folder, texts = save_bert(tmp_path, width=144, heads=3), some_texts(37, 62)
+    exact, mixed = encode_with(load(folder), texts), load(folder, precision="int8")
+    layer = mixed.network.encoder.layer[0]
+    assert type(layer.attention.self.value) is type(layer.intermediate.dense) is Bfloat16Linear
+    assert type(layer.attention.self.key) is type(layer.output.dense) is Int8Linear
+    found, told = encode_with(mixed, texts), mixed.model.ingredients()
+    with monkeypatch.context() as patched:
+        patched.setattr(bert, "is_bert", lambda _: False)
+        np.testing.assert_allclose(found, encode_with(mixed, texts), atol=2e-3)
+    monkeypatch.setattr(native, "has_bfloat16", lambda: False)
+    whole = load(folder, precision="int8")
+    assert type(whole.network.encoder.layer[0].attention.self.value) is Int8Linear
+    assert bert.is_bert(whole.network)
+    assert whole.model.ingredients() != told
+    assert ((found - exact) ** 2).sum() < ((encode_with(whole, texts) - exact) ** 2).sum()
 
 
 def test_threads_and_neighbours_change_nothing(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ namespace {
 // tokens that are taken through a layer together: weights are read once for them
 constexpr int64_t TOKENS = 192;
 
+int64_t aligned(int64_t bytes) { return up(bytes, 64) * 64; }
+
 // The memory of one thread.
 template <class Rows>
 struct Room {
@@ -30,10 +32,39 @@ struct Room {
           wide(at += aligned(Rows::bytes(tokens, bert.hidden)), tokens, bert.wide),
           asked((float*)(at += aligned(Rows::bytes(tokens, bert.wide)))),
           sums((float*)(at + aligned(4 * tokens * 3 * bert.hidden))) {}
+};
+
+#ifndef FINREC_NO_BF16
+// Rows in two forms: layers whose weights have scales read 8 bits, the others bfloat16.
+class MixedRows {
+  public:
+    static int64_t bytes(int64_t rows, int64_t inputs) {
+        return aligned(Int8Rows::bytes(rows, inputs)) + DenseRows<Halves>::bytes(rows, inputs);
+    }
+    MixedRows(uint8_t* room, int64_t rows, int64_t inputs)
+        : whole(room, rows, inputs),
+          half(room + aligned(Int8Rows::bytes(rows, inputs)), rows, inputs) {}
+
+    void take(int64_t i, const float* x) {
+        whole.take(i, x);
+        half.take(i, x);
+    }
+    void take_group(int64_t i, int64_t g, const float* x, int64_t size) {
+        whole.take_group(i, g, x, size);
+        half.take_group(i, g, x, size);
+    }
+    void multiply(const Linear& layer, int64_t p, int64_t rows, float* sums) const {
+        if (layer.scale)
+            whole.multiply(layer, p, rows, sums);
+        else
+            half.multiply(layer, p, rows, sums);
+    }
 
   private:
-    static int64_t aligned(int64_t bytes) { return up(bytes, 64) * 64; }
+    Int8Rows whole;
+    DenseRows<Halves> half;
 };
+#endif
 
 // x [rows, outputs] = norm(the layer's outputs + x), and `out` the same as the next one's inputs
 template <class Rows>
@@ -155,7 +186,7 @@ void forward_all(const Bert& bert, const void* const* addresses, float* x, const
 }  // namespace
 
 #ifdef FINREC_NO_BF16
-typedef DenseRows<Singles> HalfRows;  // nobody asks for them
+typedef DenseRows<Singles> HalfRows, MixedRows;  // nobody asks for them
 bool bert_has_halves() { return false; }
 #else
 typedef DenseRows<Halves> HalfRows;
@@ -165,6 +196,7 @@ bool bert_has_halves() { return true; }
 int64_t bert_room(const Bert& bert, int64_t longest) {
     const int64_t tokens = TOKENS + longest;
     if (bert.precision == Precision::INT8) return Room<Int8Rows>::bytes(bert, tokens);
+    if (bert.precision == Precision::MIXED) return Room<MixedRows>::bytes(bert, tokens);
     if (bert.precision == Precision::HALF) return Room<HalfRows>::bytes(bert, tokens);
     return Room<DenseRows<Singles>>::bytes(bert, tokens);
 }
@@ -174,6 +206,8 @@ void bert_forward(const Bert& bert, const void* const* addresses, float* x, cons
     if (!texts) return;
     if (bert.precision == Precision::INT8)
         forward_all<Int8Rows>(bert, addresses, x, starts, texts, longest, room, threads);
+    else if (bert.precision == Precision::MIXED)
+        forward_all<MixedRows>(bert, addresses, x, starts, texts, longest, room, threads);
     else if (bert.precision == Precision::HALF)
         forward_all<HalfRows>(bert, addresses, x, starts, texts, longest, room, threads);
     else

@@ -17,7 +17,7 @@ struct BertLayer {
     Norm done;
 };
 
-enum class Precision { SINGLE, HALF, INT8 };
+enum class Precision { SINGLE, HALF, INT8, MIXED };
 
 struct Bert {
     int64_t hidden;  // columns of a state

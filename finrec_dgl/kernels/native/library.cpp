@@ -89,7 +89,7 @@ const Ranking<double>& ranking<double>(int64_t level) {
 }  // namespace
 
 // raised whenever a signature below changes
-EXPORT int64_t finrec_interface() { return 8; }
+EXPORT int64_t finrec_interface() { return 9; }
 
 EXPORT int64_t finrec_level() { return best_level(); }
 
@@ -348,7 +348,7 @@ static Bert bert_of(int64_t precision, int64_t hidden, int64_t wide, int64_t hea
 }
 #endif
 
-// what a thread needs of `room`, in bytes; precision: 0 float32, 1 bfloat16, 2 int8
+// what a thread needs of `room`, in bytes; precision: 0 float32, 1 bfloat16, 2 int8, 3 mixed
 EXPORT int64_t finrec_bert_room(int64_t precision, int64_t hidden, int64_t wide, int64_t longest) {
 #ifdef FINREC_X86
     return bert_room(bert_of(precision, hidden, wide, 1, 0, 0, nullptr, nullptr, nullptr), longest);
