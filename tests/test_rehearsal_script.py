@@ -29,3 +29,45 @@ def test_a_rehearsal_is_a_share_of_the_core():
         for one in line.split()[1:]
     ]
     assert told == list(zip(parts["test"].user, parts["test"].item, strict=True))
+
+
+def tastes(users=60, items=40, seed=0):
+    """Users, items and halves of the items: each user holds more of one half than of the other."""
+    rng = np.random.default_rng(seed)
+    half = np.arange(items) % 2
+    held = rng.random((users, items)) < np.where(half == np.arange(users)[:, None] % 2, 0.6, 0.2)
+    user, item = np.nonzero(held)
+    return user, item, half
+
+
+def test_latest_pairs_are_alike():
+    """Catches a smoothing that does nothing or pushes like products apart, and a wrong number."""
+    user, item, half = tastes()
+
+    def mixed(alike):
+        draws = [
+            SCRIPT["latest_of_each"](user, item, 0.2, np.random.default_rng(seed), alike, 0.0)
+            for seed in range(20)
+        ]
+        count = np.bincount(user)
+        for drawn in draws:
+            wanted = count - np.floor(0.8 * count)
+            np.testing.assert_array_equal(np.bincount(user, drawn), wanted)
+        shares = [
+            np.bincount(user, drawn * half[item]) / np.bincount(user, drawn) for drawn in draws
+        ]
+        return np.var(shares, axis=0).mean()
+
+    assert mixed(3) > 1.1 * mixed(0)
+
+
+def test_late_products_lose_more_pairs():
+    """Catches times that are drawn a pair and not a product."""
+    user, item, _ = tastes()
+
+    def spread(late):
+        rng = np.random.default_rng(1)
+        drawn = SCRIPT["latest_of_each"](user, item, 0.2, rng, 0, late)
+        return np.var(np.bincount(item, drawn) / np.bincount(item))
+
+    assert spread(2.0) > 3 * spread(0.0)
