@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import warnings
 from typing import Any
 
@@ -15,8 +14,6 @@ from torch import Tensor
 _DENSE = 2_000  # rows of a matrix whose eigenvectors take seconds all at once
 _MOST_ITEMS = 20_000  # a matrix of 1.6 GB
 _ITERATIONS = 6
-_ORDER = 4  # of the step by which a message is sharpened
-_ROWS_AT_ONCE = 256  # which a cache holds a part of, and no more memory is taken than for these
 
 
 def time_kernel(age: np.ndarray, half_life: float) -> np.ndarray:
@@ -165,44 +162,6 @@ def normalised(held: Any, user_power: float = 0.5, item_power: float = 0.5) -> A
     users = np.maximum(np.asarray(held.sum(axis=1)).ravel(), 1) ** -user_power
     items = np.maximum(np.asarray(held.sum(axis=0)).ravel(), 1) ** -item_power
     return (sp.diags_array(users) @ held @ sp.diags_array(items)).tocsr()
-
-
-class SharpenedFilter:
-    """Scores of what is held, blurred over the graph and then sharpened.
-
-    With R = D_u^-1/2 X D_i^-1/2, the items' graph P = R^T R and right singular vectors V of R, what
-    is held, x, is blurred to y = x P + low x D_i^-1/2 V V^T D_i^1/2, and sharpening then follows
-    dy/dt = -y P for a ``time``, in one step of fourth order:
-
-        message = sum over k from 0 to 4 of (-time)^k / k! y P^k
-
-    which takes most from what is the same for everyone: the popular (BSPM, merged early; Choi et
-    al., SIGIR 2023). ``held`` sparse [n_users, n_items] of ones, ``vectors`` V [n_items, r].
-    """
-
-    def __init__(self, held: Any, vectors: np.ndarray, low: float, time: float) -> None:
-        self._over = normalised(held).astype(np.float32)
-        self._back = sp.csr_array(self._over.T)
-        scale = np.sqrt(np.maximum(np.asarray(held.sum(axis=0)).ravel(), 1))[:, None]
-        self._into = (vectors / scale).astype(np.float32)
-        self._out = (low * (vectors * scale).T).astype(np.float32)
-        self._shares = [(-time) ** k / math.factorial(k) for k in range(_ORDER + 1)]
-
-    def __call__(self, rows: Any) -> np.ndarray:
-        """Messages float32 [B, n_items] of ``rows``, sparse [B, n_items]: what each holds."""
-        rows = sp.csr_array(rows, dtype=np.float32)
-        found = np.zeros(rows.shape, np.float32)
-        for start in range(0, rows.shape[0], _ROWS_AT_ONCE):
-            some = rows[start : start + _ROWS_AT_ONCE]
-            # items first, as sparse products are fast with whole rows of the dense side
-            blurred = self._back @ (self._over @ some.T).toarray()
-            blurred += ((some @ self._into) @ self._out).T
-            message = self._shares[0] * blurred
-            for share in self._shares[1:]:
-                blurred = self._back @ (self._over @ blurred)
-                message += np.float32(share) * blurred
-            found[start : start + _ROWS_AT_ONCE] = message.T
-        return found
 
 
 def unit_rows(matrix: Any) -> Any:

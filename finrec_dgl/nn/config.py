@@ -36,9 +36,6 @@ class DerivedConfig:
                            1 / d, as in random walks
     ``cosine_shrink``      pseudo-counts that hold back what few users tell in it
     ``ranks``              rising: of the low-pass spectral filters, one each
-    ``sharpen``            time for which the sharpened filter is sharpened (BSPM); 0: there is none
-    ``sharpen_low``        weight of the low-pass filter in what it sharpens
-    ``sharpen_rank``       rank of that low-pass filter
     ``trend_half_lives``   falling: each adds how popularity grew from the one before to this one
     ``trend_prior``        pseudo-counts that hold a trend back
     ``steady_half_life``   of the purchases in a product's steadiness: whether they came over many
@@ -63,9 +60,6 @@ class DerivedConfig:
     cosine_users: float = 0.0
     cosine_shrink: float = 10.0
     ranks: tuple[int, ...] = (32,)
-    sharpen: float = 0.0
-    sharpen_low: float = 0.2
-    sharpen_rank: int = 448
     trend_half_lives: tuple[float, ...] = (365.0, 90.0, 30.0, 15.0)
     trend_prior: float = 300.0
     steady_half_life: float = 365.0
@@ -93,15 +87,12 @@ class DerivedConfig:
             problems.append(f"trend_half_lives is {list(self.trend_half_lives)}, expected falling")
         counted = ("peers", "trend_prior", "steady_half_life", "short_half_life")
         users = ("ease_near", "ease_users", "cosine_users", "cosine_shrink")
-        sharp = ("sharpen", "sharpen_low")
-        for name in (*counted, *users, *sharp, "text_holders", "text_categories"):
+        for name in (*counted, *users, "text_holders", "text_categories"):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
         for name in ("text_sharpness", "text_penalty"):
             if not getattr(self, name) > 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected above 0")
-        if self.sharpen_rank < 1:
-            problems.append(f"sharpen_rank is {self.sharpen_rank}, expected at least 1")
         if not 0 <= self.cosine_alpha <= 1:
             problems.append(f"cosine_alpha is {self.cosine_alpha}, expected from 0 to 1")
         if not 0 <= self.cold_share < 1:

@@ -118,7 +118,6 @@ class DerivedRecommender(nn.Module):
             names += [f"ease {one:g}" for one in derived.ease]
             names += [f"cosine {one:g}" for one in derived.holding_half_lives]
             names += [f"spectral {one}" for one in derived.ranks]
-            names += ["sharpened"] if derived.sharpen else []
         names += ["popularity", *(f"trend {one:g}" for one in derived.trend_half_lives)]
         names += ["steady"] if derived.steady_half_life else []
         names += TEXT_CHANNELS if self.has_text and derived.text_channels else ()

@@ -23,7 +23,6 @@ from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph.ease import ease_filters, near_ease_filters
 from finrec_dgl.graph.filters import (
     CosineFilter,
-    SharpenedFilter,
     normalised,
     singular_vectors,
     time_kernel,
@@ -112,8 +111,8 @@ class World:
         )
 
     def forget_filters(self) -> None:
-        """Drop the filters between products, the largest parts; asked for, they are made anew."""
-        for name in ("ease", "cosine", "sharpened", "_near"):
+        """Drop the dense filters between products, [I, I] each; asked for, they are made anew."""
+        for name in ("ease", "cosine", "_near"):
             self.__dict__.pop(name, None)
 
     # ---- relations between products
@@ -142,17 +141,8 @@ class World:
         return (right / scale).astype(np.float32), (right * scale).astype(np.float32)
 
     @cached_property
-    def sharpened(self) -> SharpenedFilter:
-        """By ``sharpen``, ``sharpen_low`` and ``sharpen_rank``."""
-        config = self.config
-        right = self._subspace[2][:, : config.sharpen_rank]
-        return SharpenedFilter(self.held, right, config.sharpen_low, config.sharpen)
-
-    @cached_property
     def _subspace(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        config = self.config
-        sharp = (config.sharpen_rank,) if config.sharpen else ()
-        return singular_vectors(normalised(self.held), max((*config.ranks, *sharp, _PEER_RANK)))
+        return singular_vectors(normalised(self.held), max((*self.config.ranks, _PEER_RANK)))
 
     @cached_property
     def trends(self) -> dict[str, np.ndarray]:
@@ -204,19 +194,15 @@ class World:
     def filtered(self, rows: Receivers) -> list[np.ndarray]:
         """Messages of what users hold over each relation between products, float32 [B, I] each.
 
-        By the penalties of ``ease``, then the ``holding_half_lives``, then the ``ranks``, and the
-        one with ``sharpen``.
+        By the penalties of ``ease``, then the ``holding_half_lives``, then the ``ranks``.
         """
         found = [_dense(rows.held @ one) for one in self.ease.values()]
         found += [self.cosine(rows.aged(one)) for one in self.config.holding_half_lives]
-        found += self._low_passed(rows) if self.config.ranks else []
-        found += [self.sharpened(rows.held)] if self.config.sharpen else []
-        return found
-
-    def _low_passed(self, rows: Receivers) -> list[np.ndarray]:
+        if not self.config.ranks:
+            return found
         into, out = self.spectral
         inside = rows.held @ into
-        message, start, found = np.zeros((len(rows), self.n_items), np.float32), 0, []
+        message, start = np.zeros((len(rows), self.n_items), np.float32), 0
         for rank in self.config.ranks:
             # a filter of a higher rank is the one before and some more directions
             message = message + inside[:, start:rank] @ out[:, start:rank].T

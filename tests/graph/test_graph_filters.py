@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 from finrec_dgl.graph import filters
 from finrec_dgl.graph.filters import (
     CosineFilter,
-    SharpenedFilter,
     normalised,
     singular_vectors,
     time_kernel,
@@ -136,40 +135,3 @@ def test_a_few_singular_vectors_of_a_deficient_matrix_are_the_same_each_time(
     left, values, right = found
     np.testing.assert_allclose((left * values) @ right.T, matrix.toarray(), atol=1e-6)
     assert np.isfinite(left).all()
-
-
-@settings(max_examples=60)
-@given(
-    held=matrices(),
-    rank=st.integers(0, 3),
-    low=st.sampled_from([0.0, 0.5]),
-    time=st.sampled_from([0.5, 2.5]),
-    seed=st.integers(0, 9),
-)
-def test_sharpened_is_a_step_of_runge_kutta(held, rank, low, time, seed):
-    """Catches a wrong coefficient, sign or side of the graph; weights of what is held unread."""
-    weight = np.random.default_rng(seed).random(held.nnz).astype(np.float32)
-    rows = sp.csr_array((weight, held.indices, held.indptr), shape=held.shape)
-    one = normalised(held).toarray().astype(np.float64)
-    graph = one.T @ one
-    vectors = np.linalg.svd(one)[2].T[:, :rank]
-    root = np.sqrt(np.maximum(held.toarray().sum(axis=0), 1))
-    blurred = rows @ graph + low * (rows / root) @ vectors @ vectors.T * root
-    first = -blurred @ graph
-    second = -(blurred + time / 2 * first) @ graph
-    third = -(blurred + time / 2 * second) @ graph
-    fourth = -(blurred + time * third) @ graph
-    expected = blurred + time / 6 * (first + 2 * second + 2 * third + fourth)
-    found = SharpenedFilter(held, vectors, low, time)(rows)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-
-
-def test_sharpened_in_parts(monkeypatch):
-    """Catches rows that are left out, or put in the wrong place, where they go in parts."""
-    one = held(users=40, items=7)
-    filter_ = SharpenedFilter(one, np.eye(7)[:, :2], 0.2, 2.5)
-    whole = filter_(one)
-    monkeypatch.setattr(filters, "_ROWS_AT_ONCE", 9)
-    np.testing.assert_allclose(filter_(one), whole, atol=1e-6)
-    assert filter_(one[:0]).shape == (0, 7)

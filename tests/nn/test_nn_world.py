@@ -13,7 +13,7 @@ from snapshots import DAY, make_dated_snapshot, with_pairs, without_text
 
 from finrec_dgl.dataset.snapshot import without_nodes
 from finrec_dgl.graph.ease import ease_filters, near_ease_filters
-from finrec_dgl.graph.filters import CosineFilter, SharpenedFilter, normalised
+from finrec_dgl.graph.filters import CosineFilter, normalised
 from finrec_dgl.nn import DerivedConfig, Receivers, World
 from finrec_dgl.nn.world import COVARIATES, PEER_FEATURES, free_items, log_share
 
@@ -136,13 +136,13 @@ def test_covariates_by_user():
 
 def test_forgotten_filters_are_made_anew():
     """Catches a filter that stays in memory, and one that is lost for good."""
-    world = make_world(3, replace(CONFIG, sharpen=2.5))
+    world = make_world(3)
     rows = everyone(world)
     before = world.filtered(rows)
     world.forget_filters()
-    kinds = (np.ndarray, dict, CosineFilter, SharpenedFilter)
+    kinds = (np.ndarray, dict, CosineFilter)
     large = {name for name, value in vars(world).items() if isinstance(value, kinds)}
-    assert not large & {"ease", "cosine", "sharpened", "_near"}
+    assert not large & {"ease", "cosine", "_near"}
     for one, other in zip(before, world.filtered(rows), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -187,19 +187,6 @@ def test_without_a_rank_there_is_no_spectral_filter():
     world = make_world(3, replace(CONFIG, ranks=()))
     fewer = len(make_world(3).filtered(everyone(world))) - len(CONFIG.ranks)
     assert len(world.filtered(everyone(world))) == fewer
-
-
-def test_the_sharpened_filter_comes_last_with_its_settings():
-    """Catches a switch that does nothing, another rank or time, and a basis that is too small."""
-    config = replace(CONFIG, ranks=(2,), sharpen=1.5, sharpen_low=0.4, sharpen_rank=17)
-    world = make_world(3, config)
-    held = world.snapshot.matrix()
-    right = np.linalg.svd(normalised(held).toarray())[2].T[:, :17]
-    found = world.filtered(everyone(world))
-    without = make_world(3, replace(config, sharpen=0.0))
-    assert len(found) == len(without.filtered(everyone(without))) + 1
-    expected = SharpenedFilter(held, right, 0.4, 1.5)(held)
-    np.testing.assert_allclose(found[-1], expected, atol=1e-4)
 
 
 def test_trends_by_product():
