@@ -132,9 +132,10 @@ class Batches:
     ) -> Batch:
         """The batch of the interactions ``edges``; ``threads`` that sample, None: PyTorch's."""
         rng = np.random.default_rng((self.config.seed, epoch, number))
-        users, user_row = np.unique(self.user[edges].astype(np.int64), return_inverse=True)
+        user, item = self.user[edges], self.item[edges]
+        users, user_row = np.unique(user.astype(np.int64), return_inverse=True)
         user_row = user_row.reshape(-1)
-        candidates = self.negatives.draw(self.item[edges], rng)
+        candidates = self.negatives.draw(item, rng)
         items = candidates.items
         ids = torch.from_numpy(edges)
         seeds = {"user": torch.from_numpy(users), "item": torch.from_numpy(items)}
@@ -147,9 +148,7 @@ class Batches:
             for layer in blocks.layers:
                 for one in layer.edges.values():
                     _ = one.by_sender  # the gradient's order, made here and not in the step
-        allowed = self.negatives.allowed(
-            self.user[edges], self.item[edges], items[candidates.negatives]
-        )
+        allowed = self.negatives.allowed(user, item, items[candidates.negatives])
         correction = None
         if self.config.loss == "softmax":
             correction = self.negatives.log_expected(len(edges), items)
@@ -158,7 +157,7 @@ class Batches:
             seeds["user"],
             seeds["item"],
             torch.from_numpy(user_row),
-            torch.from_numpy(np.searchsorted(items, self.item[edges])),
+            torch.from_numpy(np.searchsorted(items, item)),
             torch.from_numpy(candidates.negatives),
             torch.from_numpy(allowed),
             None if correction is None else torch.from_numpy(correction),
