@@ -23,9 +23,6 @@ from finrec_dgl.nn.start import Start
 from finrec_dgl.nn.streams import StreamOne, StreamTwo
 from finrec_dgl.sampling import Blocks
 
-_FEW_REPEAT = 1.2
-"""Positives for each of their users, up to which each positive's negatives are scored by itself."""
-
 
 @dataclass(frozen=True)
 class ModelShape:
@@ -232,7 +229,7 @@ class HybridRecommender(nn.Module):
         positives: tuple[Tensor, Tensor],
         negatives: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Scores [B] of positives, and those [B, K] of their users with the negatives.
+        """Scores [B] of positives, and those [n, K] of the users with the negatives.
 
         Of fused users [n, width], products [C, width] and what is added to each product's scores,
         ``bias`` [C]. ``positives``: of both ends the rows [B]; ``negatives`` [K]: rows of products.
@@ -240,13 +237,10 @@ class HybridRecommender(nn.Module):
         rows, columns = positives
         left, right = self.head.towers(user, item)
         # the gradient of index_select adds up faster than that of right[...]
-        own = left.index_select(0, rows)
-        scores = self.head.each(own, right.index_select(0, columns), bias.index_select(0, columns))
+        ends = left.index_select(0, rows), right.index_select(0, columns)
+        scores = self.head.each(*ends, bias.index_select(0, columns))
         right, bias = right.index_select(0, negatives), bias.index_select(0, negatives)
-        if _FEW_REPEAT * len(user) > len(rows):
-            # a row of scores takes longer to copy, and its gradient to add up, than one of the user
-            return scores, self.head.crossed(own, right, bias)
-        return scores, self.head.crossed(left, right, bias)[rows]
+        return scores, self.head.crossed(left, right, bias)
 
     def squared_weights(self) -> Tensor:
         """The part of ||Theta||^2 (formula 7) that is dense weights, a scalar."""

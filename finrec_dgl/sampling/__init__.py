@@ -1,7 +1,15 @@
-"""Samples a batch's negatives, and what it passes messages over, without its seed edges."""
+"""Orders what is predicted, and samples a batch's negatives and neighbours, without seed edges."""
 
 from finrec_dgl.sampling.layers import Blocks, whole_graph
 from finrec_dgl.sampling.negatives import NEGATIVES, NegativeSampler
 from finrec_dgl.sampling.neighbours import NeighborSampler
+from finrec_dgl.sampling.order import SeedGroups
 
-__all__ = ["NEGATIVES", "Blocks", "NegativeSampler", "NeighborSampler", "whole_graph"]
+__all__ = [
+    "NEGATIVES",
+    "Blocks",
+    "NegativeSampler",
+    "NeighborSampler",
+    "SeedGroups",
+    "whole_graph",
+]

@@ -134,7 +134,8 @@ def mix(word: int) -> int:
     return word ^ word >> 31
 
 
-def _mix_all(words: np.ndarray) -> np.ndarray:
+def mix_all(words: np.ndarray) -> np.ndarray:
+    """``mix`` of each, uint64 [n]."""
     words = (words ^ words >> np.uint64(30)) * np.uint64(0xBF58476D1CE4E5B9)
     words = (words ^ words >> np.uint64(27)) * np.uint64(0x94D049BB133111EB)
     return words ^ words >> np.uint64(31)
@@ -164,12 +165,12 @@ def _draw_plainly(
 
 def _ranks(key: int, node: np.ndarray, left: np.ndarray, fanout: int) -> np.ndarray:
     """Floyd's samples of 0 .. left - 1, int64 [n, fanout], by row."""
-    node_key = _mix_all(np.uint64(key & _WORD) + np.uint64(_GOLDEN) * (node + 1).astype(np.uint64))
+    node_key = mix_all(np.uint64(key & _WORD) + np.uint64(_GOLDEN) * (node + 1).astype(np.uint64))
     found = np.zeros((len(node), max(fanout, 0) if len(node) else 0), np.int64)
     for number in range(found.shape[1]):
         most = left - fanout + number
         step = np.uint64(_GOLDEN * (number + 1) & _WORD)
-        bits = _mix_all(node_key + step) >> np.uint64(12)
+        bits = mix_all(node_key + step) >> np.uint64(12)
         one = (bits.astype(np.float64) * 2.0**-52 * (most + 1)).astype(np.int64)
         again = (found[:, :number] == one[:, None]).any(axis=1)
         found[:, number] = np.where(again, most, one)

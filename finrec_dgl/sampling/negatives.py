@@ -30,7 +30,6 @@ class NegativeSampler:
     positives, which are computed anyway. A product that is drawn twice stands there once.
 
     The items of user u, which may be learned from, are ``item[indptr[u]:indptr[u + 1]]``.
-    ``reject_held``: no user has a negative among them.
     """
 
     def __init__(
@@ -40,13 +39,10 @@ class NegativeSampler:
         indptr: np.ndarray,
         item: np.ndarray,
         n_items: int,
-        *,
-        reject_held: bool = True,
     ) -> None:
         self.kind, self.count, self.n_items = kind, count, n_items
         self.indptr = indptr
         self.item = np.ascontiguousarray(item, np.int32)
-        self.reject_held = reject_held
         popularity = np.bincount(item, minlength=n_items).astype(np.float64)
         self.share = popularity / max(popularity.sum(), 1)
 
@@ -68,13 +64,8 @@ class NegativeSampler:
         items = np.flatnonzero(present)
         return Candidates(items, np.flatnonzero(present[items] == 2))
 
-    def allowed(self, users: np.ndarray, positives: np.ndarray, items: np.ndarray) -> np.ndarray:
-        """bool [B, K]: which of ``items`` int64 [K] may be negatives of the users' positives.
-
-        ``users`` and ``positives`` int [B] are interactions that the sampler was made of.
-        """
-        if not self.reject_held:
-            return positives[:, None] != items
+    def free(self, users: np.ndarray, items: np.ndarray) -> np.ndarray:
+        """bool [n, K]: which of ``items`` int64 [K] each of ``users`` int [n] does not hold."""
         free = np.ones((len(users), len(items)), dtype=bool)
         column = np.full(self.n_items, -1, np.int32)
         column[items] = np.arange(len(items), dtype=np.int32)

@@ -6,7 +6,6 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +17,7 @@ from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS
 from finrec_dgl.kernels import choose
 from finrec_dgl.nn import silent_relations
-from finrec_dgl.sampling import Blocks, NegativeSampler, NeighborSampler, whole_graph
+from finrec_dgl.sampling import Blocks, NegativeSampler, NeighborSampler, SeedGroups, whole_graph
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.seed_texts import seed_texts
 
@@ -31,8 +30,8 @@ class Batch:
     layer of ``blocks``. ``users`` [n], ``items`` [C]: distinct seeds, sorted. ``user_text`` [n, d]
     or None: the users' text without that of ``edges``, where users wrote any. ``user_row`` [B],
     ``item_row`` [B]: where each positive's ends stand in them. ``negatives`` [K]: where the
-    negatives do. ``allowed`` bool [B, K]: which of these a positive is compared with.
-    ``correction`` [C] or None.
+    negatives do. ``allowed`` bool [n, K]: which of these a user's positives are compared with;
+    without ``reject_held`` [B, K], of each positive by itself. ``correction`` [C] or None.
     """
 
     edges: Tensor
@@ -63,14 +62,15 @@ class Batches:
         self.config = config
         self.graph = snapshot.layer()
         self.user, self.item = snapshot.pairs.user, snapshot.pairs.item
+        indptr = snapshot.pairs.indptr(snapshot.n_users)
         self.negatives = NegativeSampler(
             config.negatives_of(snapshot.n_items),
             config.n_negatives,
-            snapshot.pairs.indptr(snapshot.n_users),
+            indptr,
             self.item,
             snapshot.n_items,
-            reject_held=config.reject_held,
         )
+        self.groups = SeedGroups(indptr, config.seeds_per_user)
         self.seed_texts = seed_texts(snapshot) if config.model.text else None
         model, depth = config.model, config.model.depth
         social = model.social and model.stream_one
@@ -92,17 +92,12 @@ class Batches:
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """All batches of ``epoch``, each interaction once, in an order of its own."""
-        rng = np.random.default_rng((self.config.seed, epoch))
-        order = rng.permutation(len(self.user))
-        plan = [
-            (epoch, number, order[start : start + self.config.batch_size])
-            for number, start in enumerate(range(0, len(order), self.config.batch_size))
-        ]
+        plan = _Plan(self, epoch)
         if self.sampler is not None and self.config.workers:
             # edges are sorted before the processes part, so that they share them
-            self.batch(*plan[0])
+            plan[0]
             loader = DataLoader(
-                _Plan(self, plan),
+                plan,
                 batch_size=None,
                 num_workers=self.config.workers,
                 worker_init_fn=_one_thread,
@@ -110,16 +105,16 @@ class Batches:
             return iter(loader)
         if self.config.prefetch:
             return self._ahead(plan)
-        return (self.batch(*one) for one in plan)
+        return (plan[number] for number in range(len(plan)))
 
-    def _ahead(self, plan: list[tuple[int, int, np.ndarray]]) -> Iterator[Batch]:
+    def _ahead(self, plan: _Plan) -> Iterator[Batch]:
         """The batches of ``plan``, ``prefetch`` of them made by a thread before they are needed."""
         pool = ThreadPoolExecutor(1)
         made: deque[Future[Batch]] = deque()
         try:
-            for one in plan:
+            for number in range(len(plan)):
                 # its processor is not the model's
-                made.append(pool.submit(self.batch, *one, threads=1))
+                made.append(pool.submit(plan.batch, number, threads=1))
                 if len(made) > self.config.prefetch:
                     yield made.popleft().result()
             while made:
@@ -148,7 +143,11 @@ class Batches:
             for layer in blocks.layers:
                 for one in layer.edges.values():
                     _ = one.by_sender  # the gradient's order, made here and not in the step
-        allowed = self.negatives.allowed(user, item, items[candidates.negatives])
+        drawn = items[candidates.negatives]
+        if self.config.reject_held:
+            allowed = self.negatives.free(users, drawn)
+        else:
+            allowed = item[:, None] != drawn
         correction = None
         if self.config.loss == "softmax":
             correction = self.negatives.log_expected(len(edges), items)
@@ -174,15 +173,25 @@ class Batches:
 
 
 class _Plan(TorchDataset):
-    def __init__(self, batches: Batches, plan: list[tuple[int, int, np.ndarray]]) -> None:
+    """The batches of one epoch by their number, each made when it is asked for."""
+
+    def __init__(self, batches: Batches, epoch: int) -> None:
         self.batches = batches
-        self.plan = plan
+        self.epoch = epoch
+        rng = np.random.default_rng((batches.config.seed, epoch))
+        self.order = batches.groups.shuffled(rng)
 
     def __len__(self) -> int:
-        return len(self.plan)
+        return len(self.batches)
 
-    def __getitem__(self, number: int) -> Any:
-        return self.batches.batch(*self.plan[number])
+    def __getitem__(self, number: int) -> Batch:
+        return self.batch(number)
+
+    def batch(self, number: int, threads: int | None = None) -> Batch:
+        size = self.batches.config.batch_size
+        stop = min((number + 1) * size, self.batches.groups.count)
+        edges = self.order.part(number * size, stop)
+        return self.batches.batch(self.epoch, number, edges, threads)
 
 
 def _one_thread(worker: int) -> None:  # noqa: ARG001

@@ -38,6 +38,8 @@ class TrainConfig:
     ``fanout``        neighbours a node and relation, from the seeds outwards (-1: all); the last
                       one holds for deeper layers
     ``batch_size``    positives a step
+    ``seeds_per_user`` at most so many positives of a user stand together in a step, drawn anew each
+                      epoch and never all that there are, and share neighbours and scores
     ``workers``       processes that sample blocks (``neighbor``); 0: in this one
     ``prefetch``      batches that a thread makes ahead where there are no workers; 0: none
     ``loss``          ``softmax``, ``bpr`` or ``bce`` predict the interactions of one graph;
@@ -75,6 +77,7 @@ class TrainConfig:
     sampler: str = "full"
     fanout: tuple[int, ...] = (10, 10, 10)
     batch_size: int = 4096
+    seeds_per_user: int = 1
     workers: int = 0
     prefetch: int = 0
     loss: str = "backtest"
@@ -109,7 +112,7 @@ class TrainConfig:
             *choice("negatives", self.negatives, ("auto", *NEGATIVES)),
         ]
         for name in (
-            *("batch_size", "n_negatives", "epochs", "patience"),
+            *("batch_size", "seeds_per_user", "n_negatives", "epochs", "patience"),
             *("windows", "window_users"),
         ):
             if getattr(self, name) < 1:

@@ -38,8 +38,7 @@ def joint_loss(
     the sampler, so that both samplers give the same loss.
     """
     encoded = _encode(model, batch, features, hidden)
-    scores = _scores(model, batch, encoded, _bias(model, batch))
-    rec = recommendation_loss(config.loss, *scores, batch.allowed)
+    rec = _rec(config, batch, *_scores(model, batch, encoded, _bias(model, batch)))
     pseudo = rec.new_zeros(())
     if encoded.pseudo is not None and targets is not None:
         seeds = batch.seeds
@@ -73,11 +72,11 @@ def calibrate(
     model.train(was_training)
     losses = {
         factor: float(
-            recommendation_loss(
-                config.loss,
+            _rec(
+                config,
+                batch,
                 scores[0] * factor + bias[batch.item_row],
                 scores[1] * factor + bias[batch.negatives],
-                batch.allowed,
             )
         )
         for factor in 2.0 ** torch.arange(-8, 9).double().numpy()
@@ -111,10 +110,19 @@ def _bias(model: HybridRecommender, batch: Batch) -> Tensor:
 def _scores(
     model: HybridRecommender, batch: Batch, encoded: Encoded, bias: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Scores [B] of the batch's positives, and [B, K] of their users with its negatives."""
+    """Scores [B] of the batch's positives, and [n, K] of its users with its negatives."""
     user, item = (_of_seeds(encoded.fused[name], name, batch) for name in NODE_TYPES)
     positives = (batch.user_row, batch.item_row)
     return model.score_batch(user, item, bias, positives, batch.negatives)
+
+
+def _rec(config: TrainConfig, batch: Batch, positive: Tensor, negative: Tensor) -> Tensor:
+    """L_rec of the positives' scores [B] and of the users' with the negatives, [n, K]."""
+    row = batch.user_row
+    if not config.reject_held:
+        # what one positive is not compared with, another of the same user is
+        negative, row = negative.index_select(0, row), torch.arange(len(row))
+    return recommendation_loss(config.loss, positive, negative, batch.allowed, row)
 
 
 def _of_seeds(rows: Tensor, name: str, batch: Batch) -> Tensor:

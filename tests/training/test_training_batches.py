@@ -9,8 +9,9 @@ import torch
 from snapshots import make_snapshot, pairs_of
 
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS
-from finrec_dgl.nn import HybridConfig, HybridRecommender, ModelShape
-from finrec_dgl.training import Batches, TrainConfig
+from finrec_dgl.nn import HybridConfig, HybridRecommender, ModelShape, features_of
+from finrec_dgl.training import Batches, TrainConfig, joint_loss
+from finrec_dgl.training.losses import recommendation_loss
 from finrec_dgl.training.reconstruction import Reconstruction
 
 MODEL = HybridConfig(relations="observed", dim=8, dim_two=8, heads=2, layers=2)
@@ -19,10 +20,13 @@ BASE = TrainConfig.plain(model=MODEL, batch_size=37, n_negatives=6, fanout=(3,))
 
 @pytest.mark.parametrize("sampler", ["full", "neighbor"])
 @pytest.mark.parametrize("negatives", ["all", "uniform", "popularity", "in-batch"])
-def test_an_epoch_of_batches(sampler, negatives):
+@pytest.mark.parametrize("together", [1, 3])
+def test_an_epoch_of_batches(sampler, negatives, together):
     """Catches lost or repeated positives, seed edges in the messages, wrong masks."""
     snapshot = make_snapshot()
-    config = dataclasses.replace(BASE, sampler=sampler, negatives=negatives)
+    config = dataclasses.replace(
+        BASE, sampler=sampler, negatives=negatives, seeds_per_user=together
+    )
     batches = Batches(snapshot, config)
     held = snapshot.matrix().toarray() > 0
     user, item = snapshot.pairs.user, snapshot.pairs.item
@@ -32,7 +36,7 @@ def test_an_epoch_of_batches(sampler, negatives):
         seen += edges.tolist()
         assert np.array_equal(batch.users[batch.user_row].numpy(), user[edges])
         assert np.array_equal(batch.items[batch.item_row].numpy(), item[edges])
-        free = ~held[user[edges]][:, batch.items[batch.negatives].numpy()]
+        free = ~held[batch.users.numpy()][:, batch.items[batch.negatives].numpy()]
         assert np.array_equal(batch.allowed.numpy(), free)
         forbidden = set(zip(user[edges].tolist(), item[edges].tolist(), strict=True))
         assert len(batch.blocks.layers) == 2
@@ -42,6 +46,44 @@ def test_an_epoch_of_batches(sampler, negatives):
         assert (batch.correction is None) == (negatives == "all")
     assert sorted(seen) == list(range(len(user)))
     assert len(batches) == -(-len(user) // 37)
+
+
+def test_batches_of_several_interactions_a_user():
+    """Catches a batch of as many users as without; that is what they are for."""
+    snapshot = make_snapshot(edges=400)
+    users = {}
+    for together in (1, 4):
+        config = dataclasses.replace(BASE, sampler="neighbor", seeds_per_user=together)
+        users[together] = [len(batch.users) for batch in Batches(snapshot, config).epoch(1)][:-1]
+    assert max(users[4]) < 0.6 * min(users[1])
+    # batches are as large as ever: a group may be cut
+    assert [len(batch.edges) for batch in Batches(snapshot, config).epoch(1)][:-1] == [37] * len(
+        users[4]
+    )
+
+
+@pytest.mark.parametrize("loss", ["softmax", "bpr", "bce"])
+@pytest.mark.parametrize("reject_held", [True, False])
+def test_scores_of_a_user_serve_all_their_positives(loss, reject_held):
+    """Catches a positive that is compared by another user's row, against a loss of one row each."""
+    snapshot = make_snapshot(edges=400)
+    config = dataclasses.replace(BASE, loss=loss, seeds_per_user=4, reject_held=reject_held)
+    torch.manual_seed(0)
+    model = HybridRecommender(MODEL, ModelShape(30, 20, 8, ("family",), 0)).eval()
+    batches, features = Batches(snapshot, config), features_of(snapshot)
+    batch = next(batches.epoch(1))
+    assert len(batch.users) < len(batch.edges)
+    fused = model.encode(batch.blocks, features).fused
+    scores = model.score(fused["user"], fused["item"])[snapshot.pairs.user[batch.edges.numpy()]]
+    scores[:, batch.items] -= 0 if batch.correction is None else batch.correction
+    items = batch.items[batch.negatives]
+    held = torch.from_numpy(snapshot.matrix().toarray())[batch.users[batch.user_row]][:, items] > 0
+    own = batch.items[batch.item_row]
+    allowed = ~held if reject_held else own.unsqueeze(1) != items
+    positive = scores.gather(1, own.unsqueeze(1)).squeeze(1)
+    each = (positive, scores[:, items], allowed, torch.arange(len(own)))
+    found = joint_loss(model, config, batch, features, None).rec
+    torch.testing.assert_close(found, recommendation_loss(loss, *each))
 
 
 def same(one, other):
@@ -55,10 +97,13 @@ def same(one, other):
     )
 
 
-def test_batches_follow_from_seed_and_epoch_alone():
+@pytest.mark.parametrize("together", [1, 3])
+def test_batches_follow_from_seed_and_epoch_alone(together):
     """A resumed run, or one with other workers or batches made ahead, must draw the same."""
     snapshot = make_snapshot()
-    config = dataclasses.replace(BASE, sampler="neighbor", negatives="uniform", prefetch=0)
+    config = dataclasses.replace(
+        BASE, sampler="neighbor", negatives="uniform", prefetch=0, seeds_per_user=together
+    )
     first = list(Batches(snapshot, config).epoch(2))
     again = list(Batches(snapshot, config).epoch(2))
     assert all(map(same, first, again))
@@ -106,7 +151,7 @@ def test_negatives_are_no_more_than_asked_for(loss, kind):
         assert (batch.correction is None) == (loss != "softmax")
         assert len(batch.items) > 2
         assert 1 <= len(batch.negatives) <= 2
-        assert batch.allowed.shape == (len(batch.edges), len(batch.negatives))
+        assert batch.allowed.shape == (len(batch.users), len(batch.negatives))
 
 
 def test_held_products_may_be_asked_for():

@@ -20,6 +20,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
         ({"loss": "brp"}, "did you mean 'bpr'"),
         ({"negatives": "unifrom"}, "did you mean 'uniform'"),
         ({"batch_size": 0}, "batch_size is 0"),
+        ({"seeds_per_user": 0}, "seeds_per_user is 0"),
         ({"lr": 0.0}, "lr is 0.0"),
         ({"lambda_pseudo": -1.0}, "lambda_pseudo is -1.0"),
         ({"lambda_ids": float("nan")}, "lambda_ids is nan"),
