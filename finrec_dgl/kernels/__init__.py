@@ -4,6 +4,7 @@ from finrec_dgl.kernels.attention import attend
 from finrec_dgl.kernels.backend import KERNELS, choose
 from finrec_dgl.kernels.edges import Compressed, Edges, Layer, relation_edges
 from finrec_dgl.kernels.nodes import MOST_RELATIONS, GateWeights, Sent, by_node, gates, mix
+from finrec_dgl.kernels.softmax import log_sums
 from finrec_dgl.kernels.sums import neighbour_sum
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "by_node",
     "choose",
     "gates",
+    "log_sums",
     "mix",
     "neighbour_sum",
     "relation_edges",

@@ -137,7 +137,7 @@ class HybridRecommender(nn.Module):
         self.head = DotHead(width, quiet) if config.head == "dot" else MLPHead(width)
         self.item_bias = nn.Parameter(torch.zeros(shape.n_items))
         self.row_gradients = False
-        """Whether gradients of learned vectors hold only the rows that a step used (sparse)."""
+        """Whether gradients of learned vectors and biases hold only what a step used (sparse)."""
 
     @torch.no_grad()
     def start_from(self, start: Start) -> None:
@@ -220,6 +220,12 @@ class HybridRecommender(nn.Module):
         """
         bias = self.item_bias if item_ids is None else self.item_bias[item_ids]
         return self.head(user, item, bias)
+
+    def biases(self, items: Tensor) -> Tensor:
+        """b_i of products by their node numbers [C]."""
+        if not self.row_gradients:
+            return self.item_bias[items]
+        return self.item_bias.gather(0, items, sparse_grad=True)
 
     def score_batch(
         self,

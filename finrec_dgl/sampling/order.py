@@ -16,10 +16,12 @@ class SeedGroups:
     What is predicted carries no message (its edges are left out), so a user of two interactions or
     more has two groups or more: each is predicted from the others. Groups differ in size by one.
 
-    ``indptr`` int64 [U + 1]: the interactions of user u are ``indptr[u]`` to ``indptr[u + 1]``.
+    ``user`` int32 [E]: whose each interaction is, sorted; ``indptr`` int64 [U + 1]: those of user u
+    are ``indptr[u]`` to ``indptr[u + 1]``.
     """
 
-    def __init__(self, indptr: np.ndarray, together: int) -> None:
+    def __init__(self, user: np.ndarray, indptr: np.ndarray, together: int) -> None:
+        self.user = user
         self.indptr = indptr
         self.together = together
         self.count = int(indptr[-1])
@@ -72,7 +74,7 @@ class ShuffledGroups:
         ahead = int(start - (self.ends[last - 1] - len(place))) if len(place) else 0
         if self.groups.together > 1:
             indptr = self.groups.indptr
-            user = np.searchsorted(indptr, begin, side="right") - 1
+            user = self.groups.user[begin].astype(np.int64)
             head, degree = indptr[user], indptr[user + 1] - indptr[user]
             key = mix_all(self.key + _GOLDEN * (user + 1).astype(np.uint64))
             head, degree, key = (np.repeat(one, size) for one in (head, degree, key))

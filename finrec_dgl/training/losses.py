@@ -8,12 +8,11 @@ positives.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.nn import functional
+
+from finrec_dgl.kernels import log_sums
 
 
 def softmax_loss(positive: Tensor, negative: Tensor, allowed: Tensor, row: Tensor) -> Tensor:
@@ -22,34 +21,8 @@ def softmax_loss(positive: Tensor, negative: Tensor, allowed: Tensor, row: Tenso
     Where negatives are drawn, all scores are less the logarithm of how often their item is
     expected among the negatives (sampled softmax, Bengio and Senecal, 2008; Yi et al., 2019).
     """
-    total: Tensor = _LogSumExp.apply(negative, allowed)
+    total = log_sums(negative, allowed)
     return functional.softplus(total.index_select(0, row) - positive).mean()
-
-
-class _LogSumExp(torch.autograd.Function):
-    """log sum over allowed c of exp(s_c): [R, K] and bool [R, K] -> [R], -inf where none is.
-
-    What is left out has a share of 0, and so its gradient needs no mask a second time.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, scores: Tensor, allowed: Tensor) -> Tensor:
-        logit = scores.masked_fill(~allowed, float("-inf"))
-        if not logit.shape[1]:
-            ctx.save_for_backward(logit, logit.new_ones(len(logit)))
-            return logit.new_full((len(logit),), float("-inf"))
-        most = logit.amax(dim=1)
-        # a row without any would be -inf less -inf
-        share = logit.sub_(most.clamp(min=torch.finfo(most.dtype).min).unsqueeze(1)).exp_()
-        total = share.sum(dim=1)
-        ctx.save_for_backward(share, total)
-        return total.log() + most
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        share, total = ctx.saved_tensors
-        return share * (gradient / total.clamp(min=1)).unsqueeze(1), None
 
 
 def bpr_loss(positive: Tensor, negative: Tensor, allowed: Tensor, row: Tensor) -> Tensor:

@@ -41,10 +41,11 @@ class RowAdam(torch.optim.Adam):
         rows, values = gradient.indices()[0], gradient.values()
         divide, pace = 1 - second**steps, group["lr"] / (1 - first**steps)
         given = (values, parameter, state["exp_avg"], state["exp_avg_sq"])
-        if find_library().handle is not None and all(map(_plain, given)):
+        if find_library().handle is not None and len(rows) and all(map(_plain, given)):
+            sizes = len(rows), values.numel() // len(rows)
             find_library().call(
                 "finrec_move_rows",
-                *(torch.get_num_threads(), *values.shape, rows.contiguous(), values),
+                *(torch.get_num_threads(), *sizes, rows.contiguous(), values),
                 *(first, second, divide, float(group["eps"]), pace, *given[1:]),
             )
             return
@@ -57,9 +58,9 @@ class RowAdam(torch.optim.Adam):
 
 
 def _plain(values: Tensor) -> bool:
-    """Whether native code can move ``values``: float32 [n, width], a row after the other."""
+    """Whether native code can move ``values``: float32, a row after the other."""
     there = values.dtype == torch.float32 and values.device.type == "cpu"
-    return there and values.dim() == 2 and values.is_contiguous()
+    return there and values.is_contiguous()
 
 
 def clip_gradients(parameters: Iterable[Tensor], most: float) -> None:

@@ -103,7 +103,7 @@ def _encode(
 
 def _bias(model: HybridRecommender, batch: Batch) -> Tensor:
     """[C]: what is added to all scores of a seed item, less the correction for its draw."""
-    bias = model.item_bias[batch.items]
+    bias = model.biases(batch.items)
     return bias if batch.correction is None else bias - batch.correction
 
 

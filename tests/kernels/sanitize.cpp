@@ -42,6 +42,10 @@ void finrec_mask_held(int64_t, int64_t, const int32_t*, const int64_t*, const in
     void finrec_sum_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*, const int32_t*,   \
                            int64_t, const T*, const R*, T*);
 #define DECLARE_NODES(T, name)                                                                   \
+    void finrec_log_sums_##name(int64_t, int64_t, int64_t, int64_t, const T*, const uint8_t*,    \
+                                T*);                                                             \
+    void finrec_log_sums_grad_##name(int64_t, int64_t, int64_t, int64_t, const T*,               \
+                                     const uint8_t*, const T*, const T*, T*);                    \
     void finrec_above_##name(SCORES(T), const int64_t*, int64_t, const T*, int64_t,              \
                              const int32_t*, const int32_t*, int64_t*);                          \
     void finrec_best_##name(SCORES(T), int64_t, T*, int32_t*, int64_t*);                         \
@@ -339,6 +343,21 @@ static void move_rows(int64_t n, int64_t width) {
                      table.get(), mean.get(), square.get());
 }
 
+#define RUN_LOSSES(T, name)                                                                      \
+    static void add_up_##name(int64_t level, int64_t rows, int64_t columns) {                    \
+        auto scores = fill<T>(rows * columns), to = fill<T>(rows * columns);                     \
+        auto total = fill<T>(rows), gradient = fill<T>(rows);                                    \
+        std::unique_ptr<uint8_t[]> allowed(new uint8_t[size_t(rows * columns)]);                 \
+        for (int64_t k = 0; k < rows * columns; ++k) allowed[k] = uint8_t(draw(0, 1));           \
+        const int64_t threads = draw(1, 3);                                                      \
+        finrec_log_sums_##name(level, threads, rows, columns, scores.get(), allowed.get(),       \
+                               total.get());                                                     \
+        finrec_log_sums_grad_##name(level, threads, rows, columns, scores.get(), allowed.get(),  \
+                                    total.get(), gradient.get(), to.get());                      \
+    }
+RUN_LOSSES(float, f32)
+RUN_LOSSES(double, f64)
+
 int main() {
     const int64_t heads[] = {1, 2, 3, 4, 5, 8, 17, 128}, widths[] = {1, 3, 4, 7, 8, 16, 32};
     int64_t done = 0;
@@ -355,6 +374,13 @@ int main() {
             for (int64_t columns : {1, 47, 48, 49, 959, 961, 2000}) {
                 rank_f32(level, rows, columns);
                 rank_f64(level, rows, columns);
+                ++done;
+            }
+    for (int64_t level = 0; level < 3; ++level)
+        for (int64_t rows : {1, 5})
+            for (int64_t columns : {1, 7, 8, 15, 16, 17, 100}) {
+                add_up_f32(level, rows, columns);
+                add_up_f64(level, rows, columns);
                 ++done;
             }
     for (int64_t level = 0; level < 3; ++level)

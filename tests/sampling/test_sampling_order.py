@@ -10,6 +10,7 @@ from finrec_dgl.sampling import SeedGroups
 
 DEGREES = np.array([0, 1, 2, 3, 4, 5, 9, 0, 16, 1, 7, 40, 0])
 INDPTR = np.append(0, np.cumsum(DEGREES))
+USER = np.repeat(np.arange(len(DEGREES)), DEGREES).astype(np.int32)
 COUNT = int(INDPTR[-1])
 
 
@@ -27,7 +28,7 @@ def groups_of(groups, order):
 @pytest.mark.parametrize("size", [1, 7, 37, COUNT, 1000])
 def test_every_interaction_comes_once(together, size):
     """Catches interactions lost or repeated where a batch cuts a group, or at the end."""
-    order = SeedGroups(INDPTR, together).shuffled(np.random.default_rng(0))
+    order = SeedGroups(USER, INDPTR, together).shuffled(np.random.default_rng(0))
     found = parts(order, size)
     assert [len(one) for one in found[:-1]] == [size] * (len(found) - 1)
     assert np.array_equal(np.sort(np.concatenate(found)), np.arange(COUNT))
@@ -37,14 +38,13 @@ def test_every_interaction_comes_once(together, size):
 @pytest.mark.parametrize("together", [1, 2, 3, 4, 100])
 def test_groups_are_of_one_user_and_leave_something_to_tell_them_from(together):
     """Catches groups of several users, too large ones, and all that a user holds in one of them."""
-    groups = SeedGroups(INDPTR, together)
-    user = np.repeat(np.arange(len(DEGREES)), DEGREES)
+    groups = SeedGroups(USER, INDPTR, together)
     seen = np.zeros(len(DEGREES), int)
     for one in groups_of(groups, groups.shuffled(np.random.default_rng(1))):
-        assert len(set(user[one])) == 1
+        assert len(set(USER[one])) == 1
         assert len(one) <= together
-        assert len(one) < max(2, DEGREES[user[one[0]]])
-        seen[user[one[0]]] += 1
+        assert len(one) < max(2, DEGREES[USER[one[0]]])
+        seen[USER[one[0]]] += 1
     # no more than they must be
     expected = np.maximum(-(-DEGREES // together), np.minimum(DEGREES, 2))
     assert np.array_equal(seen, expected)
@@ -52,7 +52,7 @@ def test_groups_are_of_one_user_and_leave_something_to_tell_them_from(together):
 
 def test_an_epoch_follows_from_its_generator():
     """Catches an order that depends on more, and one that does not change."""
-    groups = SeedGroups(INDPTR, 3)
+    groups = SeedGroups(USER, INDPTR, 3)
     first, again = (groups.shuffled(np.random.default_rng(5)).part(3, 60) for _ in range(2))
     assert np.array_equal(first, again)
     other = groups.shuffled(np.random.default_rng(6))
@@ -62,7 +62,9 @@ def test_an_epoch_follows_from_its_generator():
 @pytest.mark.parametrize(("degree", "together"), [(5, 2), (6, 3), (8, 4)])
 def test_any_of_a_users_interactions_may_stand_together(degree, together):
     """Catches groups that are the same in each epoch, or some likelier (level 1 in 10,000)."""
-    groups = SeedGroups(np.arange(0, degree * 3001, degree), together)
+    groups = SeedGroups(
+        np.repeat(np.arange(3000), degree), np.arange(0, degree * 3001, degree), together
+    )
     rng = np.random.default_rng(0)
     order = groups.shuffled(rng)
     counts = {}
@@ -78,5 +80,5 @@ def test_any_of_a_users_interactions_may_stand_together(degree, together):
 @pytest.mark.parametrize("together", [1, 4])
 def test_nobody_holds_anything(together):
     """Catches a world without interactions."""
-    groups = SeedGroups(np.zeros(4, np.int64), together)
+    groups = SeedGroups(np.zeros(0, np.int32), np.zeros(4, np.int64), together)
     assert groups.shuffled(np.random.default_rng(0)).part(0, 0).tolist() == []

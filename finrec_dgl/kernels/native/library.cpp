@@ -12,6 +12,7 @@
 #include "export.h"
 #include "int8.h"
 #include "kernels.h"
+#include "losses.h"
 #include "ranking.h"
 
 namespace {
@@ -46,6 +47,8 @@ const Table& table(int64_t level) { return table_of<Table>(level, TABLES()); }
 const RankingTable& ranking_table(int64_t level) {
     return table_of<RankingTable>(level, TABLES(_ranking));
 }
+
+const LossTable& loss_table(int64_t level) { return table_of<LossTable>(level, TABLES(_losses)); }
 
 const NodeTable& node_table(int64_t level) { return table_of<NodeTable>(level, TABLES(_nodes)); }
 
@@ -89,7 +92,7 @@ const Ranking<double>& ranking<double>(int64_t level) {
 }  // namespace
 
 // raised whenever a signature below changes
-EXPORT int64_t finrec_interface() { return 9; }
+EXPORT int64_t finrec_interface() { return 10; }
 
 EXPORT int64_t finrec_level() { return best_level(); }
 
@@ -288,6 +291,24 @@ MIX(finrec_mix_f32, float)
 MIX(finrec_mix_f64, double)
 MIX_GRAD(finrec_mix_grad_f32, float)
 MIX_GRAD(finrec_mix_grad_f64, double)
+
+// scores [rows, columns] of which those count that `allowed` says; total [rows]
+#define LOSSES(kind, T)                                                                           \
+    EXPORT void finrec_log_sums_##kind(int64_t level, int64_t threads, int64_t rows,              \
+                                       int64_t columns, const T* scores, const uint8_t* allowed,  \
+                                       T* total) {                                                \
+        loss_table(level).kind.log_sums({rows, columns, scores, allowed, int(threads)}, total);   \
+    }                                                                                             \
+    EXPORT void finrec_log_sums_grad_##kind(int64_t level, int64_t threads, int64_t rows,         \
+                                            int64_t columns, const T* scores,                     \
+                                            const uint8_t* allowed, const T* total,               \
+                                            const T* gradient, T* to_scores) {                    \
+        loss_table(level).kind.log_sums_grad({rows, columns, scores, allowed, int(threads)},      \
+                                             total, gradient, to_scores);                         \
+    }
+
+LOSSES(f32, float)
+LOSSES(f64, double)
 
 // whether the functions below may be called: AVX-512 with VNNI
 EXPORT int64_t finrec_int8() {
