@@ -25,6 +25,10 @@ class Tower(nn.Module):
         """[n, width] -> [n, width]."""
         return self.gain * fused + fused @ self.mix.T / len(self.gain)
 
+    def transposed(self, fused: Tensor) -> Tensor:
+        """The same by the transposed map: x . tower(y) = transposed(x) . y."""
+        return self.gain * fused + fused @ self.mix / len(self.gain)
+
 
 class DotHead(nn.Module):
     """Towers for users and products, then an inner product with a bias of the product.
@@ -44,6 +48,15 @@ class DotHead(nn.Module):
     def towers(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
         """The two vectors whose inner product is the score: [n_users, width], [n_items, width]."""
         return self.user(user), self.item(item)
+
+    def sides(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
+        """Two vectors with the same inner product: both towers on the users where these are fewer.
+
+        They cost less, but differ with who else is there; an index takes ``towers``.
+        """
+        if len(user) >= len(item):
+            return self.towers(user, item)
+        return self.item.transposed(self.user(user)), item
 
     def forward(self, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:
         """Scores of all pairs: [B, width], [C, width], [C] -> [B, C]."""
@@ -78,6 +91,10 @@ class MLPHead(nn.Module):
     def towers(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
         """Both ends' parts of the hidden layer: [n_users, hidden], [n_items, hidden]."""
         return self.user(user), self.item(item)
+
+    def sides(self, user: Tensor, item: Tensor) -> tuple[Tensor, Tensor]:
+        """The same: no part is cheaper on the other side."""
+        return self.towers(user, item)
 
     def forward(self, user: Tensor, item: Tensor, bias: Tensor) -> Tensor:
         """Scores of all pairs: [B, width], [C, width], [C] -> [B, C]."""

@@ -224,15 +224,20 @@ def test_heads_equal_their_formulas():
 
 
 @pytest.mark.parametrize("head", ["dot", "mlp"])
-def test_a_batch_is_scored_as_all_pairs_are(head):
+@pytest.mark.parametrize("users", [7, 30])
+def test_a_batch_is_scored_as_all_pairs_are(head, users):
     """Catches a positive with another's bias, and rows or columns that change places."""
     snapshot = make_snapshot()
     model = make_model(snapshot, dataclasses.replace(BASE, head=head))
     encoded = model.encode(whole_graph(snapshot.graph(), 2), features_of(snapshot))
     bias = torch.randn(20)
-    rows, columns = torch.randint(30, (15,)), torch.randint(20, (15,))
+    if head == "dot":
+        # towers that do something, and another thing transposed
+        torch.nn.init.normal_(model.head.user.mix)
+        torch.nn.init.normal_(model.head.item.mix)
+    rows, columns = torch.randint(users, (15,)), torch.randint(20, (15,))
     negatives = torch.tensor([1, 4, 5, 11])
-    user, item = encoded.fused["user"], encoded.fused["item"]
+    user, item = encoded.fused["user"][:users], encoded.fused["item"]
     positive, negative = model.score_batch(user, item, bias, (rows, columns), negatives)
     expected = model.head(user, item, bias)
     torch.testing.assert_close(positive, expected[rows, columns])
