@@ -2,6 +2,7 @@
 
 from finrec_dgl.kernels.attention import attend
 from finrec_dgl.kernels.backend import KERNELS, choose
+from finrec_dgl.kernels.dropout import dropped
 from finrec_dgl.kernels.edges import Compressed, Edges, Layer, relation_edges
 from finrec_dgl.kernels.nodes import MOST_RELATIONS, GateWeights, Sent, by_node, gates, mix
 from finrec_dgl.kernels.softmax import log_sums
@@ -18,6 +19,7 @@ __all__ = [
     "attend",
     "by_node",
     "choose",
+    "dropped",
     "gates",
     "log_sums",
     "mix",

@@ -211,12 +211,12 @@ def drop(edges: Edges, alpha: Tensor, dropout: float, seed: int) -> Tensor:
     if not dropout:
         return alpha
     head = torch.arange(alpha.shape[1], device=alpha.device) * _HEAD_STEP
-    key = _mix(edges.target.long() * _STEP + (seed & _WORD)) ^ (seed >> 32)
+    key = mix_words(edges.target.long() * _STEP + (seed & _WORD)) ^ (seed >> 32)
     code = (edges.source.long() * _STEP ^ key).unsqueeze(1) ^ head
-    return alpha * (_mix(code) >= int(dropout * 2**32)).to(alpha.dtype) / (1 - dropout)
+    return alpha * (mix_words(code) >= int(dropout * 2**32)).to(alpha.dtype) / (1 - dropout)
 
 
-def _mix(x: Tensor) -> Tensor:
+def mix_words(x: Tensor) -> Tensor:
     """The finaliser of MurmurHash3 on the low 32 bits of int64 [...]."""
     x = x & _WORD
     x = (x ^ (x >> 16)) * 0x85EBCA6B & _WORD

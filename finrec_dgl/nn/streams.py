@@ -15,6 +15,7 @@ from finrec_dgl.kernels import (
     Edges,
     Sent,
     by_node,
+    dropped,
     gates,
     mix,
     neighbour_sum,
@@ -123,7 +124,7 @@ class AttentionLayer(nn.Module):
         states = {
             name: state
             if name in silent
-            else functional.dropout(state, self.dropout, self.training)
+            else dropped(state, self.dropout if self.training else 0.0, kernels=self.kernels)
             for name, state in states.items()
         }
         own = _destinations(layer, states)

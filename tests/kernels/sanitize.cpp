@@ -42,6 +42,7 @@ void finrec_mask_held(int64_t, int64_t, const int32_t*, const int64_t*, const in
     void finrec_sum_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*, const int32_t*,   \
                            int64_t, const T*, const R*, T*);
 #define DECLARE_NODES(T, name)                                                                   \
+    void finrec_drop_##name(int64_t, int64_t, int64_t, double, uint64_t, const T*, T*);          \
     void finrec_log_sums_##name(int64_t, int64_t, int64_t, int64_t, const T*, const uint8_t*,    \
                                 T*);                                                             \
     void finrec_log_sums_grad_##name(int64_t, int64_t, int64_t, int64_t, const T*,               \
@@ -350,6 +351,7 @@ static void move_rows(int64_t n, int64_t width) {
         std::unique_ptr<uint8_t[]> allowed(new uint8_t[size_t(rows * columns)]);                 \
         for (int64_t k = 0; k < rows * columns; ++k) allowed[k] = uint8_t(draw(0, 1));           \
         const int64_t threads = draw(1, 3);                                                      \
+        finrec_drop_##name(level, threads, rows * columns, .4, 7, scores.get(), to.get());       \
         finrec_log_sums_##name(level, threads, rows, columns, scores.get(), allowed.get(),       \
                                total.get());                                                     \
         finrec_log_sums_grad_##name(level, threads, rows, columns, scores.get(), allowed.get(),  \

@@ -30,17 +30,6 @@ constexpr int SCORES_AHEAD = 48;
 constexpr int MOST_COLUMNS = 4096;
 constexpr int64_t TASK = 4096;  // edges, and rows at four edges each, that a thread takes at once
 
-// 32 well-mixed bits (the finaliser of MurmurHash3, by Austin Appleby)
-inline uint32_t mix(uint32_t x) {
-    x ^= x >> 16;
-    x *= 0x85EBCA6Bu;
-    x ^= x >> 13;
-    x *= 0xC2B2AE35u;
-    return x ^ (x >> 16);
-}
-
-constexpr uint32_t STEP = 0x9E3779B1u;
-
 inline uint32_t receiver_key(int64_t receiver, uint64_t seed) {
     return mix(uint32_t(receiver) * STEP + uint32_t(seed)) ^ uint32_t(seed >> 32);
 }

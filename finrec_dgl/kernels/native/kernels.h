@@ -162,8 +162,18 @@ struct MixGrad {
     T* to_weights;   // own, transform [dim, dim], bias [relations, dim], query [dim], one by one
 };
 
+// A number is dropped where its draw is below `dropped` (a share of 2^32).
+struct Dropout {
+    int64_t size;
+    uint32_t dropped;
+    double kept_scale;  // 1 / (1 - dropout)
+    uint64_t seed;
+    int threads;
+};
+
 template <class T>
 struct NodeKernels {
+    void (*drop)(const Dropout&, const T* x, T* out);
     void (*gate)(const GateShape&, const GateWeights<T>&, const Gate<T>&);
     void (*gate_grad)(const GateShape&, const GateWeights<T>&, const Gate<T>&, const GateGrad<T>&);
     void (*mix)(const MixShape&, const MixWeights<T>&, const Mix<T>&);

@@ -47,6 +47,17 @@ struct Lanes {
     }
 };
 
+// 32 well-mixed bits (the finaliser of MurmurHash3, by Austin Appleby)
+inline uint32_t mix(uint32_t x) {
+    x ^= x >> 16;
+    x *= 0x85EBCA6Bu;
+    x ^= x >> 13;
+    x *= 0xC2B2AE35u;
+    return x ^ (x >> 16);
+}
+
+constexpr uint32_t STEP = 0x9E3779B1u;
+
 template <class T, class R>
 constexpr bool BRIEF = sizeof(R) < sizeof(T);
 

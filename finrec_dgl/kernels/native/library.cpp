@@ -183,6 +183,14 @@ EXPORT void finrec_without(int64_t n_rows, int64_t n_gone, const int32_t* indptr
                               {weight, x, out, width, int(threads)});                             \
     }
 
+// out [size] = x with a share of it zero
+#define DROP(name, T)                                                                             \
+    EXPORT void name(int64_t level, int64_t threads, int64_t size, double dropout, uint64_t seed, \
+                     const T* x, T* out) {                                                        \
+        const Options o = options(1, 1, 0, dropout, seed, threads);                               \
+        node_kernels<T>(level).drop({size, o.dropped, o.kept_scale, seed, int(threads)}, x, out); \
+    }
+
 // weights transposed: gate [2 dim, dim], text_map and graph_map [dim, dim], own [dim, owns * heads
 // filled up to whole vectors of 64 bytes]; owned: by relation received the address of
 // [received, heads]
@@ -283,6 +291,8 @@ SUM(finrec_sum_bf16, float, Brief)
 RANKING(f32, float)
 RANKING(f64, double)
 
+DROP(finrec_drop_f32, float)
+DROP(finrec_drop_f64, double)
 GATE(finrec_gate_f32, float)
 GATE(finrec_gate_f64, double)
 GATE_GRAD(finrec_gate_grad_f32, float)

@@ -413,6 +413,20 @@ void gate(const GateShape& s, const GateWeights<T>& w, const Gate<T>& g) {
     gate_rows<T, FINREC_BYTES / sizeof(T)>(s, w, g);
 }
 
+// A draw is of the number's place and the seed alone, so that the gradient finds it again.
+template <class T>
+void drop(const Dropout& d, const T* x, T* out) {
+    const T scale = T(d.kept_scale);
+    const uint32_t low = uint32_t(d.seed), high = uint32_t(d.seed >> 32);
+#ifdef _OPENMP
+#pragma omp parallel for simd schedule(static) num_threads(d.threads) if (parallel : d.threads > 1)
+#endif
+    for (int64_t i = 0; i < d.size; ++i) {
+        const uint32_t drawn = mix(mix(uint32_t(i) * STEP + low) ^ high);
+        out[i] = drawn < d.dropped ? T(0) : x[i] * scale;
+    }
+}
+
 template <class T>
 void gate_grad(const GateShape& s, const GateWeights<T>& w, const Gate<T>& g,
                const GateGrad<T>& grad) {
@@ -436,6 +450,6 @@ void mix_relations_grad(const MixShape& s, const MixWeights<T>& w, const Mix<T>&
 #define TABLE(name) JOINED(name)
 extern const NodeTable TABLE(FINREC_VARIANT);
 const NodeTable TABLE(FINREC_VARIANT) = {
-    {gate<float>, gate_grad<float>, mix_relations<float>, mix_relations_grad<float>},
-    {gate<double>, gate_grad<double>, mix_relations<double>, mix_relations_grad<double>},
+    {drop<float>, gate<float>, gate_grad<float>, mix_relations<float>, mix_relations_grad<float>},
+    {drop<double>, gate<double>, gate_grad<double>, mix_relations<double>, mix_relations_grad<double>},
 };
