@@ -62,14 +62,17 @@ def test_scale_has_every_figure(tmp_path, monkeypatch):
     monkeypatch.setattr(scale, "WARM_UP", 1)
     monkeypatch.setattr(scale, "STEPS", 2)
     found = scale.measure(Settings(threads=1))
-    assert set(found) == {"small", "large", "train, ratio"}
+    ratios = {"train, ratio", "train, 4 seeds a user, ratio"}
+    assert set(found) == {"small", "large", *ratios}
     for size in ("small", "large"):
-        assert set(found[size]) == {"generate", "preprocess", "train"}
+        assert set(found[size]) == {"generate", "preprocess", *scale.TRAINED}
         for stage in found[size].values():
             assert stage["interactions_per_second"] > 0
             assert stage["peak_mib"] > 0
-        assert {"candidates", "nodes", "edges"} <= set(found[size]["train"])
-    assert set(scale.measure(Settings(threads=1, quick=True))) == {"small", "train, ratio"}
+        one, four = (found[size][stage] for stage in scale.TRAINED)
+        assert one["users"] > four["users"] > 0
+        assert {"candidates", "nodes", "edges"} <= set(one)
+    assert set(scale.measure(Settings(threads=1, quick=True))) == {"small", *ratios}
     assert found["large"]["generate"]["interactions"] == pytest.approx(60_000, rel=0.02)
 
 

@@ -20,7 +20,7 @@ import torch
 
 from finrec_dgl.base.measure import Cost, measured
 from finrec_dgl.benchmarking.speed.timing import Settings, own_process
-from finrec_dgl.dataset import PreprocessOptions, Snapshot, describe, load_dataset, preprocess
+from finrec_dgl.dataset import PreprocessOptions, describe, load_dataset, preprocess
 from finrec_dgl.graph import NODE_TYPES, build_graph
 from finrec_dgl.nn import HybridConfig
 from finrec_dgl.tables.generate import World, write_world
@@ -30,6 +30,7 @@ from finrec_dgl.training.learner import Learner
 
 SIZES = {"1 M": 1_000_000, "100 M": 100_000_000}
 WARM_UP, STEPS = 5, 30
+TRAINED = {"train": 1, "train, 4 seeds a user": 4}  # stage -> seeds_per_user
 
 
 def world(interactions: int) -> World:
@@ -46,14 +47,16 @@ def world(interactions: int) -> World:
     )
 
 
-def config() -> TrainConfig:
+def config(together: int = 1) -> TrainConfig:
     """The plain form with one layer of ten sampled neighbours, the same at every size.
 
     Deeper, a batch of the small world reaches all of its nodes, and so would not be the same work.
+    ``together``: ``seeds_per_user``.
     """
     return TrainConfig.plain(
         sampler="neighbor",
         fanout=(10,),
+        seeds_per_user=together,
         negatives="in-batch",
         model=HybridConfig(layers=1, ids_start="random"),
     )
@@ -80,16 +83,16 @@ def preprocess_stage(rows: int, source: str, folder: str, threads: int) -> dict[
     return _told(cost, time.process_time() - before, rows)
 
 
-def train_stage(folder: str, threads: int) -> dict[str, float]:
+def train_stage(folder: str, threads: int, together: int = 1) -> dict[str, float]:
     """Interactions a second by the median of ``STEPS`` steps, and what opening takes.
 
     And what a batch is made of: one as large in a larger world repeats fewer products, and so has
-    more to compute.
+    more to compute. ``together``: ``seeds_per_user``.
     """
     torch.set_num_threads(threads)
     with measured() as cost:
         dataset = load_dataset(folder)
-        learner = Learner(dataset, dataset.snapshot("train"), config())
+        learner = Learner(dataset, dataset.snapshot("train"), config(together))
         learner.model.train()
         opened = time.perf_counter()
         seconds, sizes = [], []
@@ -107,17 +110,16 @@ def train_stage(folder: str, threads: int) -> dict[str, float]:
         "most": rates[-1],
         "peak_mib": cost.peak_mib,
         "open_seconds": cost.seconds - sum(seconds),
-        **_batch(dataset.snapshot("train"), config()),
+        **_batch(Batches(dataset.snapshot("train"), config(together))),
     }
 
 
-def _batch(snapshot: Snapshot, config: TrainConfig) -> dict[str, float]:
-    """How many candidates, nodes and edges a drawn batch has."""
-    batches = Batches(snapshot, config)
-    edges = np.random.default_rng(0).integers(0, len(batches.user), config.batch_size)
-    batch = batches.batch(1, 0, np.unique(edges))
+def _batch(batches: Batches) -> dict[str, float]:
+    """How many users, candidates, nodes and edges the first batch has."""
+    batch = next(batches.epoch(1))
     layer = batch.blocks.layers[0]
     return {
+        "users": len(batch.users),
         "candidates": len(batch.items),
         "nodes": sum(layer.num_src_nodes(name) for name in NODE_TYPES),
         "edges": sum(len(one) for one in layer.edges.values()),
@@ -134,7 +136,7 @@ def _told(cost: Cost, processor_seconds: float, interactions: int) -> dict[str, 
 
 
 def measure(settings: Settings) -> dict[str, Any]:
-    """Each stage at each size (``quick``: the small one), and the ratio of training's rates."""
+    """Each stage at each size (``quick``: the small one), and the ratios of training's rates."""
     found: dict[str, Any] = {}
     for name, interactions in list(SIZES.items())[: 1 if settings.quick else None]:
         with tempfile.TemporaryDirectory() as folder:
@@ -146,7 +148,13 @@ def measure(settings: Settings) -> dict[str, Any]:
                 "preprocess": own_process(
                     preprocess_stage, rows, tables, dataset, settings.threads
                 ),
-                "train": own_process(train_stage, dataset, settings.threads),
+                **{
+                    stage: own_process(train_stage, dataset, settings.threads, together)
+                    for stage, together in TRAINED.items()
+                },
             }
-    rates = [one["train"]["interactions_per_second"] for one in found.values()]
-    return {**found, "train, ratio": rates[-1] / rates[0]}
+    ratios = {}
+    for stage in TRAINED:
+        rates = [one[stage]["interactions_per_second"] for one in found.values()]
+        ratios[f"{stage}, ratio"] = rates[-1] / rates[0]
+    return {**found, **ratios}
