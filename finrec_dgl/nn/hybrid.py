@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import once_differentiable
+from torch.nn import functional
 
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS, NODE_TYPES, Relation, tie_relations
 from finrec_dgl.nn.config import HybridConfig
@@ -47,24 +46,6 @@ class Encoded:
     fused: Mapping[str, Tensor]
     pseudo: Mapping[str, Tensor] | None
     ids: Mapping[str, Tensor]
-
-
-class _Rows(torch.autograd.Function):
-    """Distinct rows of a table; its gradient holds these alone, and nothing of it is sorted."""
-
-    @staticmethod
-    def forward(ctx: Any, table: Tensor, rows: Tensor) -> Tensor:
-        ctx.save_for_backward(rows)
-        ctx.shape = table.shape
-        return table.index_select(0, rows)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
-        (rows,) = ctx.saved_tensors
-        given = (rows.unsqueeze(0), gradient, ctx.shape)
-        # there is nothing to add up, which is all that is asked of a coalesced tensor here
-        return torch.sparse_coo_tensor(*given, check_invariants=False, is_coalesced=True), None
 
 
 class HybridRecommender(nn.Module):
@@ -241,8 +222,10 @@ class HybridRecommender(nn.Module):
         return self.head(user, item, bias)
 
     def biases(self, items: Tensor) -> Tensor:
-        """b_i of products by their distinct node numbers [C]."""
-        return self._rows(self.item_bias, items)
+        """b_i of products by their node numbers [C]."""
+        if not self.row_gradients:
+            return self.item_bias[items]
+        return self.item_bias.gather(0, items, sparse_grad=True)
 
     def score_batch(
         self,
@@ -325,13 +308,8 @@ class HybridRecommender(nn.Module):
             elif ids is None:
                 states[name] = self.ids[name]
             else:
-                states[name] = self._rows(self.ids[name], ids)
+                states[name] = functional.embedding(ids, self.ids[name], sparse=self.row_gradients)
         return states
-
-    def _rows(self, table: Tensor, rows: Tensor) -> Tensor:
-        """``table`` [n, ...] at the distinct ``rows`` [k]."""
-        picked: Tensor = _Rows.apply(table, rows) if self.row_gradients else table[rows]
-        return picked
 
     def _zeros(self, size: int, width: int) -> Tensor:
         """[size, width] that take no memory."""
