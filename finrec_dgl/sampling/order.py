@@ -23,8 +23,8 @@ class SeedGroups:
     def __init__(self, user: np.ndarray, indptr: np.ndarray, together: int) -> None:
         self.user = user
         self.indptr = indptr
-        self.together = together
         self.count = int(indptr[-1])
+        self.together = together = min(together, max(self.count, 1))
         number = np.int32 if self.count < 2**31 else np.int64
         if together == 1:
             self.starts = np.arange(self.count + 1, dtype=number)

@@ -24,7 +24,7 @@ def groups_of(groups, order):
     return [np.sort(one) for one in np.split(order.part(0, COUNT), np.cumsum(sizes)[:-1])]
 
 
-@pytest.mark.parametrize("together", [1, 2, 3, 4, 100])
+@pytest.mark.parametrize("together", [1, 2, 3, 4, 100, 10**12])
 @pytest.mark.parametrize("size", [1, 7, 37, COUNT, 1000])
 def test_every_interaction_comes_once(together, size):
     """Catches interactions lost or repeated where a batch cuts a group, or at the end."""
