@@ -66,7 +66,7 @@ class DerivedConfig:
     cosine_shrink: float = 10.0
     ranks: tuple[int, ...] = (32,)
     vectors: int = 0
-    vector_spread: float = 30.0
+    vector_spread: float = 100.0
     vector_temperature: float = 0.05
     vector_epochs: int = 5
     trend_half_lives: tuple[float, ...] = (365.0, 90.0, 30.0, 15.0)

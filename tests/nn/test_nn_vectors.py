@@ -1,4 +1,4 @@
-"""Learned vectors of products: what they are made of, and that no hidden pair helps to find itself."""
+"""Learned vectors of products: their formulas, and that nothing hidden helps to find itself."""
 
 from dataclasses import replace
 
