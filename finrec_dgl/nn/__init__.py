@@ -7,6 +7,7 @@ from finrec_dgl.nn.hybrid import Encoded, HybridRecommender, ModelShape, silent_
 from finrec_dgl.nn.pseudo import pseudo_loss
 from finrec_dgl.nn.start import Start, start_of
 from finrec_dgl.nn.targets import PseudoTargets, pseudo_targets
+from finrec_dgl.nn.vectors import learn_vectors
 from finrec_dgl.nn.world import Receivers, World
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "Start",
     "World",
     "features_of",
+    "learn_vectors",
     "pseudo_loss",
     "pseudo_targets",
     "silent_relations",

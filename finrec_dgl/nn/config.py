@@ -36,6 +36,11 @@ class DerivedConfig:
                            1 / d, as in random walks
     ``cosine_shrink``      pseudo-counts that hold back what few users tell in it
     ``ranks``              rising: of the low-pass spectral filters, one each
+    ``vectors``            width of products' learned vectors, a filter of their own
+                           (``finrec_dgl.nn.vectors``), learned anew in each world; 0: none
+    ``vector_spread``      how much those of products held together count beside a product's own
+    ``vector_temperature`` of the softmax over cosines of such vectors
+    ``vector_epochs``      passes over all users to learn them
     ``trend_half_lives``   falling: each adds how popularity grew from the one before to this one
     ``trend_prior``        pseudo-counts that hold a trend back
     ``steady_half_life``   of the purchases in a product's steadiness: whether they came over many
@@ -60,6 +65,10 @@ class DerivedConfig:
     cosine_users: float = 0.0
     cosine_shrink: float = 10.0
     ranks: tuple[int, ...] = (32,)
+    vectors: int = 0
+    vector_spread: float = 100.0
+    vector_temperature: float = 0.05
+    vector_epochs: int = 5
     trend_half_lives: tuple[float, ...] = (365.0, 90.0, 30.0, 15.0)
     trend_prior: float = 300.0
     steady_half_life: float = 365.0
@@ -85,12 +94,14 @@ class DerivedConfig:
             problems.append(f"ranks is {list(self.ranks)}, expected rising, at least 1 each")
         if list(self.trend_half_lives) != sorted(self.trend_half_lives, reverse=True):
             problems.append(f"trend_half_lives is {list(self.trend_half_lives)}, expected falling")
-        counted = ("peers", "trend_prior", "steady_half_life", "short_half_life")
+        counted = ("peers", "trend_prior", "steady_half_life", "short_half_life", "vectors")
         users = ("ease_near", "ease_users", "cosine_users", "cosine_shrink")
-        for name in (*counted, *users, "text_holders", "text_categories"):
+        for name in (*counted, *users, "text_holders", "text_categories", "vector_spread"):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
-        for name in ("text_sharpness", "text_penalty"):
+        if self.vector_epochs < 1:
+            problems.append(f"vector_epochs is {self.vector_epochs}, expected at least 1")
+        for name in ("text_sharpness", "text_penalty", "vector_temperature"):
             if not getattr(self, name) > 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected above 0")
         if not 0 <= self.cosine_alpha <= 1:

@@ -100,6 +100,11 @@ class DerivedRecommender(nn.Module):
             self.floor = nn.Parameter(torch.full((self.heads,), -3.0))
         if self.tied:
             self.tie_floor = nn.Parameter(torch.zeros(()))
+        self.vectors: Tensor | None
+        learned = "vectors" in self.channels
+        self.register_buffer(
+            "vectors", torch.zeros(shape.n_items, derived.vectors) if learned else None
+        )
         if self.has_text:
             self.carry = nn.Parameter(torch.tensor([0.5, 0.5]))
             self.offset = nn.Parameter(torch.zeros(()))
@@ -117,6 +122,7 @@ class DerivedRecommender(nn.Module):
         if self.config.graph and self.config.stream_two:
             names += [f"ease {one:g}" for one in derived.ease]
             names += [f"cosine {one:g}" for one in derived.holding_half_lives]
+            names += ["vectors"] if derived.vectors else []
             names += [f"spectral {one}" for one in derived.ranks]
         names += ["popularity", *(f"trend {one:g}" for one in derived.trend_half_lives)]
         names += ["steady"] if derived.steady_half_life else []

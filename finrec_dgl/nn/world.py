@@ -1,6 +1,7 @@
 """The derived relations of one snapshot: between users who share products, and between products.
 
-Nothing here is learned: it is what the model's message functions read. A ``World`` is made once a
+Nothing here is learned from what is to be predicted: it is what the model's message functions
+read. A ``World`` is made once a
 snapshot; ``Receivers`` are the users whose products are to be scored in it, as rows, so that a row
 can also stand for a user of whom something was taken away.
 """
@@ -30,6 +31,7 @@ from finrec_dgl.graph.filters import (
 )
 from finrec_dgl.nn.config import DerivedConfig
 from finrec_dgl.nn.targets import one_hot
+from finrec_dgl.nn.vectors import VectorFilter
 
 PEER_FEATURES = (
     *("log idf cosine", "log cosine", "text", "tie", "spectral"),
@@ -81,11 +83,18 @@ TextMaps = tuple[Tensor, tuple[Tensor, Tensor]]
 
 
 class World:
-    """Derived relations as of ``snapshot``: see ``DerivedConfig`` for what they are made with."""
+    """Derived relations as of ``snapshot``: see ``DerivedConfig`` for what they are made with.
 
-    def __init__(self, snapshot: Snapshot, config: DerivedConfig) -> None:
+    ``vectors`` float32 [I, width]: of products, as ``learn_vectors`` made them of this snapshot,
+    where the configuration has such.
+    """
+
+    def __init__(
+        self, snapshot: Snapshot, config: DerivedConfig, vectors: np.ndarray | None = None
+    ) -> None:
         self.snapshot = snapshot
         self.config = config
+        self.vectors = vectors
         self.n_users, self.n_items = snapshot.n_users, snapshot.n_items
         self.held = sp.csr_array(snapshot.matrix())
         self.age = _ages(snapshot)
@@ -194,10 +203,14 @@ class World:
     def filtered(self, rows: Receivers) -> list[np.ndarray]:
         """Messages of what users hold over each relation between products, float32 [B, I] each.
 
-        By the penalties of ``ease``, then the ``holding_half_lives``, then the ``ranks``.
+        By the penalties of ``ease``, then the ``holding_half_lives``, learned vectors if any, then
+        the ``ranks``.
         """
         found = [_dense(rows.held @ one) for one in self.ease.values()]
         found += [self.cosine(rows.aged(one)) for one in self.config.holding_half_lives]
+        if self.vectors is not None:
+            by_vectors = VectorFilter(self.vectors, self.sold, self.config.vector_temperature)
+            found.append(by_vectors(rows.held))
         if not self.config.ranks:
             return found
         into, out = self.spectral

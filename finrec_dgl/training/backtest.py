@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from finrec_dgl.base.errors import DataError
+from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.dataset.snapshot import without_nodes
 from finrec_dgl.dataset.windows import FEWEST_USERS, Window, hidden_windows, windows
@@ -27,6 +28,7 @@ from finrec_dgl.nn import (
     PseudoTargets,
     World,
     features_of,
+    learn_vectors,
     pseudo_loss,
 )
 from finrec_dgl.sampling import whole_graph
@@ -124,12 +126,22 @@ def listwise_loss(scores: Tensor, episode: Episode, floor: float = 0.0) -> Tenso
     return -(each * episode.weight).sum()
 
 
+def vectors_of(
+    model: DerivedRecommender, snapshot: Snapshot, seed: int, progress: Progress = SILENT
+) -> np.ndarray | None:
+    """What ``World`` takes of ``snapshot``: learned vectors, None where ``model`` has none."""
+    if model.vectors is None:
+        return None
+    return learn_vectors(snapshot.matrix(), model.config.derived, seed, progress)
+
+
 class Backtest:
     """The steps of an epoch: one episode each, in an order of its own.
 
     ``snapshot``: the world as of the end of the time to learn from; ``targets``: of the
     pseudo-labels in it, which all episodes share, since classes found anew in each would not be the
-    same ones. Raises DataError as ``episodes`` does.
+    same ones; ``progress`` hears of vectors that are learned for each episode. Raises DataError as
+    ``episodes`` does.
     """
 
     def __init__(
@@ -139,12 +151,15 @@ class Backtest:
         snapshot: Snapshot,
         config: TrainConfig,
         targets: PseudoTargets | None,
+        progress: Progress = SILENT,
     ) -> None:
         self.model = model
         self.config = config
         self.episodes = episodes(dataset, snapshot, config)
         self.scenes: list[_Derived | _Observed] = [
-            _Derived(model, one) if isinstance(model, DerivedRecommender) else _Observed(model, one)
+            _Derived(model, one, config.seed, progress)
+            if isinstance(model, DerivedRecommender)
+            else _Observed(model, one)
             for one in self.episodes
         ]
         self.labels = _labels(snapshot, targets) if targets else None
@@ -180,9 +195,12 @@ def _labels(snapshot: Snapshot, targets: PseudoTargets) -> tuple[Tensor, Tensor,
 class _Derived:
     """An episode's world and what it says of the users, made once."""
 
-    def __init__(self, model: DerivedRecommender, episode: Episode) -> None:
+    def __init__(
+        self, model: DerivedRecommender, episode: Episode, seed: int, progress: Progress
+    ) -> None:
         self.model = model
-        self.world = World(episode.snapshot, model.config.derived)
+        vectors = vectors_of(model, episode.snapshot, seed, progress)
+        self.world = World(episode.snapshot, model.config.derived, vectors)
         self.evidence: Evidence = model.evidence(self.world, self.world.receivers(episode.users))
         self.world.forget_filters()  # there is a world an episode, and all are kept
 

@@ -8,10 +8,11 @@ import torch
 from torch import Tensor
 
 from finrec_dgl.base.errors import TrainingError
+from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.evaluation import Scorer
 from finrec_dgl.nn import DerivedRecommender, PseudoTargets, pseudo_targets, start_of
-from finrec_dgl.training.backtest import Backtest
+from finrec_dgl.training.backtest import Backtest, vectors_of
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import finite
 from finrec_dgl.training.model import build_model, parameter_groups
@@ -25,10 +26,16 @@ class Learner:
     """Learns from nothing but ``snapshot`` and what ``dataset`` holds before its time.
 
     ``model`` is at its start, ``objective`` gives the steps of an epoch; ``sums`` are of the
-    weights that count into the mean.
+    weights that count into the mean. ``progress`` hears of what is learned before the first step.
     """
 
-    def __init__(self, dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> None:
+    def __init__(
+        self,
+        dataset: Dataset,
+        snapshot: Snapshot,
+        config: TrainConfig,
+        progress: Progress = SILENT,
+    ) -> None:
         self.config = config
         targets = _targets(dataset, snapshot, config)
         self.model = build_model(config, dataset, len(targets.classes) if targets else 0)
@@ -36,11 +43,14 @@ class Learner:
             self.model.start_from(start_of(config.model, snapshot, config.seed))
         if isinstance(self.model, DerivedRecommender) or config.loss == "backtest":
             self.objective: Backtest | Reconstruction = Backtest(
-                self.model, dataset, snapshot, config, targets
+                self.model, dataset, snapshot, config, targets, progress
             )
         else:
             self.objective = Reconstruction(self.model, snapshot, config, targets)
             self.model.row_gradients = self.objective.batches.sampler is not None
+        if isinstance(self.model, DerivedRecommender) and self.model.vectors is not None:
+            known = vectors_of(self.model, snapshot, config.seed, progress)
+            self.model.vectors.copy_(torch.from_numpy(known))
         groups = parameter_groups(self.model, config.lr)
         self.optimiser = RowAdam(groups, lr=config.lr)
         self.sums: dict[str, Tensor] = {}

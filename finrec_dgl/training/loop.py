@@ -174,7 +174,7 @@ class _Phase:
         self.name = name
         self.run, self.config, self.dataset = trainer.run, trainer.config, trainer.dataset
         self.snapshot = self.dataset.snapshot(stage)
-        self.learner = Learner(self.dataset, self.snapshot, self.config)
+        self.learner = Learner(self.dataset, self.snapshot, self.config, trainer.progress)
         self.model, self.optimiser = self.learner.model, self.learner.optimiser
         self.state: dict[str, Any] = {"epoch": 0}
         self._restore()

@@ -77,7 +77,8 @@ class DerivedScorer:
     def __init__(self, model: DerivedRecommender, snapshot: Snapshot) -> None:
         self.model = model
         self.snapshot = snapshot
-        self.world = World(snapshot, model.config.derived)
+        vectors = None if model.vectors is None else model.vectors.numpy()
+        self.world = World(snapshot, model.config.derived, vectors)
         channels = 3 * len(model.channels) * snapshot.n_items
         peers = 2 * len(PEER_FEATURES) * snapshot.n_users if model.heads else 0
         self.chunk = max(1, _MEMORY // (4 * max(1, channels + peers)))

@@ -8,11 +8,12 @@ import torch
 from snapshots import without_text
 
 from finrec_dgl.base.errors import DataError
+from finrec_dgl.base.progress import Silent
 from finrec_dgl.baselines.popularity import Popularity
 from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset
 from finrec_dgl.dataset.windows import windows
 from finrec_dgl.evaluation import evaluate
-from finrec_dgl.nn import DerivedConfig, HybridConfig
+from finrec_dgl.nn import DerivedConfig, HybridConfig, learn_vectors
 from finrec_dgl.tables.generate import World, generate
 from finrec_dgl.text import EncoderSpec
 from finrec_dgl.training import TrainConfig, load_run, loop, train
@@ -393,6 +394,47 @@ def test_scores_do_not_depend_on_the_chunks_they_are_made_in(run):
     np.testing.assert_allclose(scorer.score(users), whole, atol=1e-4)
     assert whole.dtype == np.float32
     assert scorer.score(users[:0]).shape == (0, scorer.snapshot.n_items)
+
+
+LEARNED = dataclasses.replace(
+    CONFIG,
+    model=dataclasses.replace(
+        CONFIG.model, derived=dataclasses.replace(DERIVED, vectors=4, vector_epochs=2)
+    ),
+)
+
+
+def test_vectors_are_learned_of_what_each_world_knows(dataset):
+    """Catches an episode whose vectors were taught by its targets, and a model judged with those
+    of another world; and a wait of which nobody hears."""
+    told = []
+
+    class Told(Silent):
+        def task(self, name, total, unit=""):
+            told.append((name, total))
+            return super().task(name, total, unit)
+
+    snapshot = dataset.snapshot("train")
+    learner = Learner(dataset, snapshot, LEARNED, Told())
+    for scene, episode in zip(learner.objective.scenes, learner.objective.episodes, strict=True):
+        expected = learn_vectors(episode.snapshot.matrix(), LEARNED.model.derived, LEARNED.seed)
+        np.testing.assert_array_equal(scene.world.vectors, expected)
+    expected = learn_vectors(snapshot.matrix(), LEARNED.model.derived, LEARNED.seed)
+    np.testing.assert_array_equal(learner.model.vectors, expected)
+    assert len(told) == len(learner.objective.episodes) + 1
+    assert all(name == "vectors" and total > 0 for name, total in told)
+
+
+def test_a_run_keeps_the_vectors_of_its_worlds(dataset, tmp_path):
+    """Catches vectors that are learned anew, or lost, when a run is opened; and those of the
+    selection in the place of the refit's."""
+    made = train(dataset, tmp_path / "run", LEARNED)
+    for split, stage in (("valid", "train"), ("test", "fit")):
+        scorer = load_run(made.path, dataset).scorer(split)
+        matrix = dataset.snapshot(stage).matrix()
+        expected = learn_vectors(matrix, LEARNED.model.derived, LEARNED.seed)
+        np.testing.assert_allclose(scorer.world.vectors, expected, rtol=1e-6)
+        assert np.isfinite(scorer.score(np.arange(5))).all()
 
 
 def test_pseudo_labels_are_of_the_end_of_the_time_to_learn_from(told):
