@@ -143,6 +143,13 @@ class World:
         return CosineFilter(self.held, *by)
 
     @cached_property
+    def by_vectors(self) -> VectorFilter | None:
+        """The filter of the learned vectors, None without."""
+        if self.vectors is None:
+            return None
+        return VectorFilter(self.vectors, self.sold, self.config.vector_temperature)
+
+    @cached_property
     def spectral(self) -> tuple[np.ndarray, np.ndarray]:
         """Into and out of the leading subspace, [I, r] each: a low-pass filter of the graph."""
         right = self._subspace[2][:, : max(self.config.ranks)]
@@ -208,9 +215,8 @@ class World:
         """
         found = [_dense(rows.held @ one) for one in self.ease.values()]
         found += [self.cosine(rows.aged(one)) for one in self.config.holding_half_lives]
-        if self.vectors is not None:
-            by_vectors = VectorFilter(self.vectors, self.sold, self.config.vector_temperature)
-            found.append(by_vectors(rows.held))
+        if self.by_vectors is not None:
+            found.append(self.by_vectors(rows.held))
         if not self.config.ranks:
             return found
         into, out = self.spectral

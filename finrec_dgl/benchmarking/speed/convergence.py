@@ -42,6 +42,7 @@ OURS: Mapping[str, Any] = {
             "cosine_users": 0.7,
             "cosine_shrink": 0.0,
             "ranks": [768],
+            "vectors": 128,
             "trend_half_lives": [],
             "steady_half_life": 0.0,
         },
