@@ -211,9 +211,14 @@ def drop(edges: Edges, alpha: Tensor, dropout: float, seed: int) -> Tensor:
     if not dropout:
         return alpha
     head = torch.arange(alpha.shape[1], device=alpha.device) * _HEAD_STEP
-    key = mix_words(edges.target.long() * _STEP + (seed & _WORD)) ^ (seed >> 32)
+    key = seeded_words(edges.target.long(), seed)
     code = (edges.source.long() * _STEP ^ key).unsqueeze(1) ^ head
     return alpha * (mix_words(code) >= int(dropout * 2**32)).to(alpha.dtype) / (1 - dropout)
+
+
+def seeded_words(number: Tensor, seed: int) -> Tensor:
+    """32 bits of each ``number`` int64 [...] and ``seed``, at least 0, as native code has them."""
+    return mix_words(number * _STEP + (seed & _WORD)) ^ (seed >> 32)
 
 
 def mix_words(x: Tensor) -> Tensor:

@@ -8,11 +8,9 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from finrec_dgl.kernels.attention import mix_words
+from finrec_dgl.kernels.attention import mix_words, seeded_words
 from finrec_dgl.kernels.backend import choose
 from finrec_dgl.kernels.library import find_library
-
-_STEP, _WORD = 0x9E3779B1, (1 << 32) - 1
 
 
 def dropped(x: Tensor, share: float, *, kernels: str = "auto") -> Tensor:
@@ -28,7 +26,7 @@ def dropped(x: Tensor, share: float, *, kernels: str = "auto") -> Tensor:
         out: Tensor = _Native.apply(x, share, seed)
         return out
     place = torch.arange(x.numel(), device=x.device).view(x.shape)
-    code = mix_words(mix_words(place * _STEP + (seed & _WORD)) ^ (seed >> 32 & _WORD))
+    code = mix_words(seeded_words(place, seed))
     return x * ((code >= int(share * 2**32)).to(x.dtype) * (1 / (1 - share)))
 
 

@@ -30,11 +30,7 @@ constexpr int SCORES_AHEAD = 48;
 constexpr int MOST_COLUMNS = 4096;
 constexpr int64_t TASK = 4096;  // edges, and rows at four edges each, that a thread takes at once
 
-inline uint32_t receiver_key(int64_t receiver, uint64_t seed) {
-    return mix(uint32_t(receiver) * STEP + uint32_t(seed)) ^ uint32_t(seed >> 32);
-}
-
-// A coefficient's draw is mix(sender_part ^ receiver_key ^ head_part).
+// A coefficient's draw is mix(sender_part ^ seeded(receiver) ^ head_part).
 constexpr uint32_t HEAD_STEP = 0x27D4EB2Fu;
 
 inline int64_t common(int64_t a, int64_t b) { return b ? common(b, a % b) : a; }
@@ -385,7 +381,7 @@ void forward_rows(const Rows& rows, const Options& o, const Forward<T, R>& f) {
                 for (int64_t c = 0; c < size; ++c) lean[c] = 0;
         }
         repeat<T, L>(f.score_dst + i * heads, heads, period, own);
-        const uint32_t key = o.dropped ? receiver_key(i, o.seed) : 0;
+        const uint32_t key = o.dropped ? seeded(i, o.seed) : 0;
         for (int64_t from = begin; from < end; from += chunk) {
             const int64_t m = end - from < chunk ? end - from : chunk, flat = m * heads;
             const int64_t vectors = (flat + L - 1) / L;
@@ -535,7 +531,7 @@ void backward_rows(const Rows& rows, const Options& o, const Backward<T, R>& b) 
             if (o.dropped) {
                 uint32_t by_edge[BUFFER];
                 for (int64_t e = 0; e < m; ++e)
-                    by_edge[e] = receiver_key(edges.end[e], o.seed) ^ uint32_t(j) * STEP;
+                    by_edge[e] = seeded(edges.end[e], o.seed) ^ uint32_t(j) * STEP;
                 fetch.codes(by_edge, m, heads, codes);
                 for (int64_t k = flat; k < vectors * L; ++k) codes[k] = 0;
                 drop<T, L, true>(codes, vectors, o, w, u);

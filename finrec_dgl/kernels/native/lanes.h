@@ -58,6 +58,11 @@ inline uint32_t mix(uint32_t x) {
 
 constexpr uint32_t STEP = 0x9E3779B1u;
 
+// the same of a number and a seed
+inline uint32_t seeded(int64_t number, uint64_t seed) {
+    return mix(uint32_t(number) * STEP + uint32_t(seed)) ^ uint32_t(seed >> 32);
+}
+
 template <class T, class R>
 constexpr bool BRIEF = sizeof(R) < sizeof(T);
 

@@ -417,13 +417,11 @@ void gate(const GateShape& s, const GateWeights<T>& w, const Gate<T>& g) {
 template <class T>
 void drop(const Dropout& d, const T* x, T* out) {
     const T scale = T(d.kept_scale);
-    const uint32_t low = uint32_t(d.seed), high = uint32_t(d.seed >> 32);
 #ifdef _OPENMP
 #pragma omp parallel for simd schedule(static) num_threads(d.threads) if (parallel : d.threads > 1)
 #endif
     for (int64_t i = 0; i < d.size; ++i) {
-        const uint32_t drawn = mix(mix(uint32_t(i) * STEP + low) ^ high);
-        out[i] = drawn < d.dropped ? T(0) : x[i] * scale;
+        out[i] = mix(seeded(i, d.seed)) < d.dropped ? T(0) : x[i] * scale;
     }
 }
 
