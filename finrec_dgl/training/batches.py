@@ -70,7 +70,7 @@ class Batches:
             self.item,
             snapshot.n_items,
         )
-        self.groups = SeedGroups(self.user, indptr, config.seeds_per_user)
+        self.groups = SeedGroups(self.user, indptr, config.together_of(len(self.user)))
         self.seed_texts = seed_texts(snapshot) if config.model.text else None
         model, depth = config.model, config.model.depth
         social = model.social and model.stream_one

@@ -15,6 +15,9 @@ SAMPLERS = ("full", "neighbor")
 LOSSES = ("softmax", "bpr", "bce", "backtest")
 MOST_PRODUCTS = 20_000
 """Products up to which ``auto`` takes all as negatives: 4,096 rows of so many take 330 MB."""
+MANY_INTERACTIONS, TOGETHER = 10_000_000, 4
+"""Interactions beyond which a user's stand together, and how many, where nobody says: an epoch is
+then minutes, and in the same time grouped ones learn more."""
 
 PLAIN: Mapping[str, Any] = {
     "loss": "softmax",
@@ -39,7 +42,8 @@ class TrainConfig:
                       one holds for deeper layers
     ``batch_size``    positives a step
     ``seeds_per_user`` at most so many positives of a user stand together in a step, drawn anew each
-                      epoch and never all that there are, and share neighbours and scores
+                      epoch and never all that there are, and share neighbours and scores; 0: one,
+                      and four where there are more than 10,000,000 interactions
     ``workers``       processes that sample blocks (``neighbor``); 0: in this one
     ``prefetch``      batches that a thread makes ahead where there are no workers; 0: none
     ``loss``          ``softmax``, ``bpr`` or ``bce`` predict the interactions of one graph;
@@ -77,7 +81,7 @@ class TrainConfig:
     sampler: str = "full"
     fanout: tuple[int, ...] = (10, 10, 10)
     batch_size: int = 4096
-    seeds_per_user: int = 1
+    seeds_per_user: int = 0
     workers: int = 0
     prefetch: int = 0
     loss: str = "backtest"
@@ -112,7 +116,7 @@ class TrainConfig:
             *choice("negatives", self.negatives, ("auto", *NEGATIVES)),
         ]
         for name in (
-            *("batch_size", "seeds_per_user", "n_negatives", "epochs", "patience"),
+            *("batch_size", "n_negatives", "epochs", "patience"),
             *("windows", "window_users"),
         ):
             if getattr(self, name) < 1:
@@ -120,7 +124,7 @@ class TrainConfig:
         for name in (
             *("workers", "prefetch", "lambda_rec", "lambda_pseudo", "lambda_reg", "lambda_ids"),
             *("lambda_start", "hidden_core", "loss_floor", "window_step", "warm_up", "average"),
-            *("seed", "steps", "valid_users"),
+            *("seed", "seeds_per_user", "steps", "valid_users"),
         ):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
@@ -147,6 +151,12 @@ class TrainConfig:
         if self.negatives != "auto":
             return self.negatives
         return "all" if n_items <= MOST_PRODUCTS else "in-batch"
+
+    def together_of(self, interactions: int) -> int:
+        """At most how many positives of a user stand together where there are ``interactions``."""
+        if self.seeds_per_user:
+            return self.seeds_per_user
+        return TOGETHER if interactions > MANY_INTERACTIONS else 1
 
     def fanouts(self, depth: int) -> tuple[int, ...]:
         """One fanout for each of ``depth`` layers."""

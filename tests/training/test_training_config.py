@@ -20,7 +20,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
         ({"loss": "brp"}, "did you mean 'bpr'"),
         ({"negatives": "unifrom"}, "did you mean 'uniform'"),
         ({"batch_size": 0}, "batch_size is 0"),
-        ({"seeds_per_user": 0}, "seeds_per_user is 0"),
+        ({"seeds_per_user": -1}, "seeds_per_user is -1"),
         ({"lr": 0.0}, "lr is 0.0"),
         ({"lambda_pseudo": -1.0}, "lambda_pseudo is -1.0"),
         ({"lambda_ids": float("nan")}, "lambda_ids is nan"),
@@ -86,3 +86,10 @@ def test_what_is_drawn_by_itself_follows_from_the_size():
     assert config.negatives_of(20_000) == "all"
     assert config.negatives_of(20_001) == "in-batch"
     assert TrainConfig(negatives="all").negatives_of(10**6) == "all"
+
+
+def test_together_by_interactions():
+    """Catches small graphs whose interactions are grouped, and a setting that is passed by."""
+    assert TrainConfig().together_of(10_000_000) == 1
+    assert TrainConfig().together_of(10_000_001) == 4
+    assert TrainConfig(seeds_per_user=2).together_of(10**8) == 2
