@@ -44,7 +44,11 @@ class VectorFilter:
 
 
 def learn_vectors(
-    held: Any, config: DerivedConfig, seed: int = 0, progress: Progress = SILENT
+    held: Any,
+    config: DerivedConfig,
+    seed: int = 0,
+    progress: Progress = SILENT,
+    name: str = "vectors",
 ) -> np.ndarray:
     """Vectors m float32 [n_items, ``config.vectors``] of the items of ``held`` [n_users, n_items].
 
@@ -58,7 +62,7 @@ def learn_vectors(
     u being made of what is left (``VectorFilter``), w_u the number of hidden ones to the power
     -1/2, and what is left no candidate. The step's users take no part in P: no hidden pair, in
     either direction, is in the messages that are to find it. Adam, with steps that fall to nothing
-    by a cosine. The same for one ``seed``.
+    by a cosine. The same for one ``seed``. ``progress`` hears of them as ``name``.
     """
     draws = np.random.default_rng(seed)
     graph = _Graph(sp.csr_array(held), config)
@@ -68,7 +72,7 @@ def learn_vectors(
     users = np.flatnonzero(np.diff(graph.held.indptr) > 1)
     total = config.vector_epochs * -(-len(users) // _USERS_AT_ONCE)
     fall = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(total, 1), _PACE * _LAST_PACE)
-    with progress.task("vectors", total, "steps") as task, reused_memory():
+    with progress.task(name, total, "steps") as task, reused_memory():
         for _ in range(config.vector_epochs):
             for chosen in _batches(draws.permutation(users)):
                 loss = graph.loss(first, chosen, draws)

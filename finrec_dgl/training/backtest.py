@@ -127,12 +127,15 @@ def listwise_loss(scores: Tensor, episode: Episode, floor: float = 0.0) -> Tenso
 
 
 def vectors_of(
-    model: DerivedRecommender, snapshot: Snapshot, seed: int, progress: Progress = SILENT
+    model: DerivedRecommender, snapshot: Snapshot, seed: int, progress: Progress, name: str
 ) -> np.ndarray | None:
-    """What ``World`` takes of ``snapshot``: learned vectors, None where ``model`` has none."""
+    """What ``World`` takes of ``snapshot``: learned vectors, None where ``model`` has none.
+
+    ``progress`` hears of them as ``name``.
+    """
     if model.vectors is None:
         return None
-    return learn_vectors(snapshot.matrix(), model.config.derived, seed, progress)
+    return learn_vectors(snapshot.matrix(), model.config.derived, seed, progress, name)
 
 
 class Backtest:
@@ -156,11 +159,12 @@ class Backtest:
         self.model = model
         self.config = config
         self.episodes = episodes(dataset, snapshot, config)
+        count = len(self.episodes)
         self.scenes: list[_Derived | _Observed] = [
-            _Derived(model, one, config.seed, progress)
+            _Derived(model, one, config.seed, progress, f"vectors, window {number} of {count}")
             if isinstance(model, DerivedRecommender)
             else _Observed(model, one)
-            for one in self.episodes
+            for number, one in enumerate(self.episodes, start=1)
         ]
         self.labels = _labels(snapshot, targets) if targets else None
 
@@ -196,10 +200,10 @@ class _Derived:
     """An episode's world and what it says of the users, made once."""
 
     def __init__(
-        self, model: DerivedRecommender, episode: Episode, seed: int, progress: Progress
+        self, model: DerivedRecommender, episode: Episode, seed: int, progress: Progress, name: str
     ) -> None:
         self.model = model
-        vectors = vectors_of(model, episode.snapshot, seed, progress)
+        vectors = vectors_of(model, episode.snapshot, seed, progress, name)
         self.world = World(episode.snapshot, model.config.derived, vectors)
         self.evidence: Evidence = model.evidence(self.world, self.world.receivers(episode.users))
         self.world.forget_filters()  # there is a world an episode, and all are kept

@@ -49,7 +49,8 @@ class Learner:
             self.objective = Reconstruction(self.model, snapshot, config, targets)
             self.model.row_gradients = self.objective.batches.sampler is not None
         if isinstance(self.model, DerivedRecommender) and self.model.vectors is not None:
-            known = vectors_of(self.model, snapshot, config.seed, progress)
+            told = "vectors, all that is known"
+            known = vectors_of(self.model, snapshot, config.seed, progress, told)
             self.model.vectors.copy_(torch.from_numpy(known))
         groups = parameter_groups(self.model, config.lr)
         self.optimiser = RowAdam(groups, lr=config.lr)

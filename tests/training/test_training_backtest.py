@@ -421,8 +421,10 @@ def test_vectors_are_learned_of_what_each_world_knows(dataset):
         np.testing.assert_array_equal(scene.world.vectors, expected)
     expected = learn_vectors(snapshot.matrix(), LEARNED.model.derived, LEARNED.seed)
     np.testing.assert_array_equal(learner.model.vectors, expected)
-    assert len(told) == len(learner.objective.episodes) + 1
-    assert all(name == "vectors" and total > 0 for name, total in told)
+    count = len(learner.objective.episodes)
+    names = [f"vectors, window {number} of {count}" for number in range(1, count + 1)]
+    assert [name for name, _ in told] == [*names, "vectors, all that is known"]
+    assert all(total > 0 for _, total in told)
 
 
 def test_a_run_keeps_the_vectors_of_its_worlds(dataset, tmp_path):
