@@ -98,8 +98,9 @@ class _Graph:
         self.config = config
         self.held = held
         n_users, n_items = held.shape
-        by_user, by_item = _compressed(held), _compressed(sp.csr_array(held.T))
-        self.to_users = Edges.compressed(n_items, n_users, by_user, by_item)
+        by_user = _compressed(held)
+        self.to_users = Edges.compressed(n_items, n_users, by_user)
+        by_item = self.to_users.by_sender
         self.to_items = Edges.compressed(n_users, n_items, by_item, by_user)
         self.scale = _degrees(by_item).rsqrt()  # [I, 1]
         self.share = 1 / _degrees(by_user)  # [U, 1]

@@ -1,9 +1,8 @@
 """The derived relations of one snapshot: between users who share products, and between products.
 
 Nothing here is learned from what is to be predicted: it is what the model's message functions
-read. A ``World`` is made once a
-snapshot; ``Receivers`` are the users whose products are to be scored in it, as rows, so that a row
-can also stand for a user of whom something was taken away.
+read. A ``World`` is made once a snapshot; ``Receivers`` are the users whose products are to be
+scored in it, as rows, so that a row can also stand for a user of whom something was taken away.
 """
 
 from __future__ import annotations

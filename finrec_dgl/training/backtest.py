@@ -126,18 +126,6 @@ def listwise_loss(scores: Tensor, episode: Episode, floor: float = 0.0) -> Tenso
     return -(each * episode.weight).sum()
 
 
-def vectors_of(
-    model: DerivedRecommender, snapshot: Snapshot, seed: int, progress: Progress, name: str
-) -> np.ndarray | None:
-    """What ``World`` takes of ``snapshot``: learned vectors, None where ``model`` has none.
-
-    ``progress`` hears of them as ``name``.
-    """
-    if model.vectors is None:
-        return None
-    return learn_vectors(snapshot.matrix(), model.config.derived, seed, progress, name)
-
-
 class Backtest:
     """The steps of an epoch: one episode each, in an order of its own.
 
@@ -159,13 +147,7 @@ class Backtest:
         self.model = model
         self.config = config
         self.episodes = episodes(dataset, snapshot, config)
-        count = len(self.episodes)
-        self.scenes: list[_Derived | _Observed] = [
-            _Derived(model, one, config.seed, progress, f"vectors, window {number} of {count}")
-            if isinstance(model, DerivedRecommender)
-            else _Observed(model, one)
-            for number, one in enumerate(self.episodes, start=1)
-        ]
+        self.scenes = [self._scene(number, progress) for number in range(len(self.episodes))]
         self.labels = _labels(snapshot, targets) if targets else None
 
     def epoch(self, epoch: int) -> Iterator[tuple[JointLoss, int]]:
@@ -173,6 +155,21 @@ class Backtest:
         order = np.random.default_rng((self.config.seed, epoch)).permutation(len(self.episodes))
         for number in order.tolist():
             yield self._loss(number), len(self.episodes[number].row)
+
+    def _scene(self, number: int, progress: Progress) -> _Derived | _Observed:
+        model, episode = self.model, self.episodes[number]
+        if not isinstance(model, DerivedRecommender):
+            return _Observed(model, episode)
+        vectors = None
+        if model.vectors is not None:
+            vectors = learn_vectors(
+                episode.snapshot.matrix(),
+                model.config.derived,
+                self.config.seed,
+                progress,
+                f"vectors, window {number + 1} of {len(self.episodes)}",
+            )
+        return _Derived(model, episode, vectors)
 
     def _loss(self, number: int) -> JointLoss:
         """Formula (7), its last term the distance to the start where relations are derived."""
@@ -200,10 +197,9 @@ class _Derived:
     """An episode's world and what it says of the users, made once."""
 
     def __init__(
-        self, model: DerivedRecommender, episode: Episode, seed: int, progress: Progress, name: str
+        self, model: DerivedRecommender, episode: Episode, vectors: np.ndarray | None
     ) -> None:
         self.model = model
-        vectors = vectors_of(model, episode.snapshot, seed, progress, name)
         self.world = World(episode.snapshot, model.config.derived, vectors)
         self.evidence: Evidence = model.evidence(self.world, self.world.receivers(episode.users))
         self.world.forget_filters()  # there is a world an episode, and all are kept

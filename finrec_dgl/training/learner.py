@@ -11,8 +11,14 @@ from finrec_dgl.base.errors import TrainingError
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.evaluation import Scorer
-from finrec_dgl.nn import DerivedRecommender, PseudoTargets, pseudo_targets, start_of
-from finrec_dgl.training.backtest import Backtest, vectors_of
+from finrec_dgl.nn import (
+    DerivedRecommender,
+    PseudoTargets,
+    learn_vectors,
+    pseudo_targets,
+    start_of,
+)
+from finrec_dgl.training.backtest import Backtest
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import finite
 from finrec_dgl.training.model import build_model, parameter_groups
@@ -49,8 +55,13 @@ class Learner:
             self.objective = Reconstruction(self.model, snapshot, config, targets)
             self.model.row_gradients = self.objective.batches.sampler is not None
         if isinstance(self.model, DerivedRecommender) and self.model.vectors is not None:
-            told = "vectors, all that is known"
-            known = vectors_of(self.model, snapshot, config.seed, progress, told)
+            known = learn_vectors(
+                snapshot.matrix(),
+                config.model.derived,
+                config.seed,
+                progress,
+                "vectors, all that is known",
+            )
             self.model.vectors.copy_(torch.from_numpy(known))
         groups = parameter_groups(self.model, config.lr)
         self.optimiser = RowAdam(groups, lr=config.lr)
