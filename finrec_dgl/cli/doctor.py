@@ -70,6 +70,13 @@ def examine() -> list[Check]:
 _REINSTALL = f'install again: python -m pip install --force-reinstall "finrec-dgl=={__version__}"'
 
 
+# declared, though every command runs without them
+_OPTIONAL = {
+    "dgl": "conversion to and from DGL, its samplers and model.kernels=dgl",
+    "pandas": "DGL",
+}
+
+
 def packages() -> Iterator[Check]:
     """Python and every declared dependency, against the range it is declared with."""
     from packaging.requirements import Requirement
@@ -88,7 +95,9 @@ def packages() -> Iterator[Check]:
             version = metadata.version(requirement.name)
         except metadata.PackageNotFoundError:
             mend = f'python -m pip install "{requirement.name}{requirement.specifier}"'
-            yield Check(requirement.name, "not installed", PROBLEM, mend)
+            use = _OPTIONAL.get(requirement.name)
+            found = "not installed" if use is None else f"not installed, only needed for {use}"
+            yield Check(requirement.name, found, PROBLEM if use is None else WARNING, mend)
             continue
         yield _version_check(requirement.name, version, requirement.specifier, requirement.name)
 
@@ -108,8 +117,10 @@ def _version_check(name: str, version: str, allowed: object, package: str) -> Ch
 
 def graph_backend() -> Iterator[Check]:
     """Whether DGL can be imported with this PyTorch, and whose GraphBolt it has."""
-    from finrec_dgl.graph.backend import describe_backend
+    from finrec_dgl.graph.backend import describe_backend, dgl_version
 
+    if dgl_version() is None:
+        return  # reported among the packages
     backend = describe_backend()
     told = (
         "its own GraphBolt"
@@ -126,7 +137,7 @@ def native_kernels() -> Iterator[Check]:
     library = find_library()
     if library.handle is None:
         mend = f"install g++ or clang++, then {_REINSTALL}"
-        yield Check("kernels", f"dgl, much slower: {library.told}", WARNING, mend)
+        yield Check("kernels", f"PyTorch or DGL, much slower: {library.told}", WARNING, mend)
         return
     yield Check("kernels", f"native: {library.told}")
 

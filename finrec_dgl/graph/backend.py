@@ -86,7 +86,9 @@ def _import_dgl() -> tuple[Any, GraphBackend]:
 
     spec = importlib.util.find_spec("dgl")
     if spec is None or not spec.submodule_search_locations:
-        raise FinrecError("DGL is not installed", mend='pip install "dgl>=2.1,<2.5"')
+        raise FinrecError(
+            "DGL is not installed, and this needs it", mend='pip install "dgl>=2.1,<2.5"'
+        )
     folder = Path(next(iter(spec.submodule_search_locations)))
     version = str(torch.__version__)
     own = graphbolt_library(folder, version).exists()
@@ -120,6 +122,17 @@ class _WhenNeeded:
 
 
 dgl: Any = _WhenNeeded()
+
+
+@lru_cache(maxsize=1)
+def dgl_version() -> str | None:
+    """Which DGL is installed, without importing it; None where there is none."""
+    if importlib.util.find_spec("dgl") is None:
+        return None
+    try:
+        return importlib.metadata.version("dgl")
+    except importlib.metadata.PackageNotFoundError:  # a folder on the path, not a package
+        return str(describe_backend().dgl)
 
 
 def describe_backend() -> GraphBackend:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.base.errors import UsageError
+from finrec_dgl.graph.backend import dgl_version
 from finrec_dgl.kernels.library import find_library
 
 KERNELS = ("auto", "native", "torch", "dgl")
@@ -15,10 +16,10 @@ KERNELS = ("auto", "native", "torch", "dgl")
 def choose(kernels: str, *tensors: Tensor, rows: Tensor | None = None) -> str:
     """``native``, ``torch`` or ``dgl``, for work on ``tensors`` and on ``rows``.
 
-    ``auto``: native code for float32 and float64 on the CPU, else ``torch``; ``dgl`` where the
-    library was not built. ``rows`` may be bfloat16 where the others are float32, or there are none.
-    ``native`` likewise takes ``torch`` for other types and devices, and raises UsageError where
-    there is no library. Raises ConfigError for an unknown name.
+    ``auto``: native code for float32 and float64 on the CPU, else ``torch``; where the library was
+    not built, ``dgl`` if it is installed. ``rows`` may be bfloat16 where the others are float32, or
+    there are none. ``native`` likewise takes ``torch`` for other types and devices, and raises
+    UsageError where there is no library. Raises ConfigError for an unknown name.
     """
     refuse(choice("kernels", kernels, KERNELS), where="model.kernels")
     if kernels in ("torch", "dgl"):
@@ -34,7 +35,9 @@ def choose(kernels: str, *tensors: Tensor, rows: Tensor | None = None) -> str:
     on_cpu = all(one.is_cpu for one in (*tensors, *([] if rows is None else [rows])))
     if not on_cpu or types not in ({torch.float32}, {torch.float64}):
         return "torch"
-    return "dgl" if library.handle is None else "native"
+    if library.handle is not None:
+        return "native"
+    return "torch" if dgl_version() is None else "dgl"
 
 
 def wide(one: Tensor) -> torch.dtype:

@@ -19,7 +19,7 @@ from finrec_dgl.base.files import check_writable_folder, read_json, write_atomic
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset
 from finrec_dgl.evaluation import evaluate
-from finrec_dgl.graph.backend import describe_backend
+from finrec_dgl.graph.backend import dgl_version
 from finrec_dgl.training.checkpoint import (
     load_weights,
     optimiser_tensors,
@@ -256,7 +256,6 @@ def _shown(terms: Mapping[str, float], value: float, best: Mapping[str, Any]) ->
 
 
 def _begin(run: Path, dataset: Dataset, config: TrainConfig) -> None:
-    backend = describe_backend()
     for stale in ("model.safetensors", "selected.safetensors", "metrics.jsonl"):
         (run / stale).unlink(missing_ok=True)
     drop_tuned(run)
@@ -268,7 +267,11 @@ def _begin(run: Path, dataset: Dataset, config: TrainConfig) -> None:
             "schema": 1,
             "state": "training",
             "dataset": {"path": str(Path(dataset.path).resolve()), "hash": dataset.hash},
-            "versions": {"finrec_dgl": __version__, "dgl": backend.dgl, "torch": backend.torch},
+            "versions": {
+                "finrec_dgl": __version__,
+                "dgl": dgl_version(),
+                "torch": str(torch.__version__),
+            },
             "seed": config.seed,
             "threads": torch.get_num_threads(),
         },

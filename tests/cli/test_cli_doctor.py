@@ -45,6 +45,25 @@ def test_a_missing_and_an_old_package_are_problems(monkeypatch, finrec):
     assert "problem: scipy: python -m pip install" in said.out
 
 
+def test_a_missing_dgl_is_a_warning(monkeypatch, finrec):
+    """Catches a doctor that calls an installation unusable which runs every command."""
+    real = metadata.version
+
+    def version(name: str) -> str:
+        if name == "dgl":
+            raise metadata.PackageNotFoundError(name)
+        return real(name)
+
+    monkeypatch.setattr(doctor.metadata, "version", version)
+    monkeypatch.setattr("finrec_dgl.graph.backend.dgl_version", lambda: None)
+    said = finrec("doctor", "--json")
+    assert said.code == 0
+    (found,) = [check for check in said.document["checks"] if "dgl" in check["name"].split()]
+    assert found["status"] == "warning"
+    assert "only needed for" in found["found"]
+    assert 'pip install "dgl' in found["mend"]
+
+
 def test_an_extra_is_not_asked_for():
     """Catches a doctor that finds fault where a package of an extra is absent."""
     assert "tensorboard" not in {check.name for check in packages()}
