@@ -2,3 +2,6 @@
 
 DAY = 86_400
 """Seconds."""
+
+UNDATED = -(2**63)
+"""The time of what has no date, the least int64: it exists at every time."""

@@ -21,9 +21,10 @@ TIES = "ties.safetensors"
 PROFILES = "profiles.safetensors"
 VECTORS = "vectors.safetensors"
 SPLITS = "splits.safetensors"
-GRAPH = "graph.bin"
+FORMER_GRAPH = "graph.bin"
+"""Listed by data sets of before; never read."""
 
-FILES = (USER_IDS, ITEM_IDS, ITEMS, INTERACTIONS, TIES, PROFILES, VECTORS, SPLITS, GRAPH)
+FILES = (USER_IDS, ITEM_IDS, ITEMS, INTERACTIONS, TIES, PROFILES, VECTORS, SPLITS)
 _IDS_AT_ONCE = 65_536
 _ESCAPED = bytes(range(32)) + b'"\\'
 _HASHED = (INTERACTIONS, TIES, PROFILES, VECTORS, SPLITS)
@@ -51,8 +52,8 @@ def _quoted(ids: pa.Array) -> bytes:
 def dataset_hash(manifest: Mapping[str, Any]) -> str:
     """SHA-256 over options, split, ids and contents: the same whenever and wherever it is made.
 
-    Parquet and DGL files are left out, since their bytes depend on the writer's version, and all
-    they hold is in the rest.
+    Parquet files are left out, since their bytes depend on the writer's version, and all they hold
+    is in the rest.
     """
     parts = {name: manifest[name] for name in ("schema_version", "options", "split", "ids")}
     return _digest({**parts, "files": {name: manifest["files"][name] for name in _HASHED}})

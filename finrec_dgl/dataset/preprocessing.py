@@ -1,4 +1,4 @@
-"""Makes a data set on disk from tables: splits, nodes, ties, profiles, text vectors, the graph."""
+"""Makes a data set on disk from tables: splits, nodes, ties, profiles, text vectors."""
 
 from __future__ import annotations
 
@@ -40,7 +40,6 @@ from finrec_dgl.dataset.events import (
 from finrec_dgl.dataset.ids import USER_IDS, id_key, key_check
 from finrec_dgl.dataset.nodes import Nodes, find_nodes
 from finrec_dgl.dataset.profiles import Versions, item_table, profile_versions
-from finrec_dgl.dataset.snapshot import Pairs
 from finrec_dgl.dataset.splits import Assignment, SplitOptions, iso
 from finrec_dgl.dataset.store import Dataset, load_dataset
 from finrec_dgl.dataset.texts import Parts, distinct_texts, encode, rendered
@@ -184,7 +183,7 @@ def build_dataset(
         "items": layout.ids_digest(nodes.items),
     }
     with folder_atomically(out, marker=layout.MANIFEST, overwrite=overwrite) as folder:
-        _write(folder, arrays, named, held.pairs, manifest)
+        _write(folder, arrays, named, manifest)
     made = load_dataset(out, verify=False)
     made.keep_sorted(held.events)
     return made
@@ -341,33 +340,15 @@ def _write(
     folder: Path,
     arrays: Mapping[str, Mapping[str, np.ndarray]],
     tables: Mapping[str, pa.Table],
-    pairs: Pairs,
     manifest: dict[str, Any],
 ) -> None:
     (folder / "ids").mkdir()
+    for name, table in tables.items():
+        pq.write_table(table, folder / name)
+    for name, group in arrays.items():
+        save_arrays(folder / name, group)
     with ThreadPoolExecutor(2) as pool:
-        graph = pool.submit(
-            _write_graph, folder / layout.GRAPH, pairs, arrays[layout.TIES], manifest
-        )
-        for name, table in tables.items():
-            pq.write_table(table, folder / name)
-        for name, group in arrays.items():
-            save_arrays(folder / name, group)
-        graph.result()
         hashes = pool.map(lambda name: sha256(folder / name), layout.FILES)
         manifest["files"] = dict(zip(layout.FILES, hashes, strict=True))
     manifest["hash"] = layout.dataset_hash(manifest)
     write_json(folder / layout.MANIFEST, manifest)
-
-
-def _write_graph(
-    path: Path, pairs: Pairs, ties: Mapping[str, np.ndarray], manifest: Mapping[str, Any]
-) -> None:
-    from finrec_dgl.graph import build_graph, save_graph
-
-    counts = manifest["counts"]
-    by_kind = {
-        kind: (ties["source"][ties["kind"] == code], ties["target"][ties["kind"] == code])
-        for code, kind in enumerate(manifest["ties"])
-    }
-    save_graph(path, build_graph(counts["users"], counts["items"], pairs.user, pairs.item, by_kind))

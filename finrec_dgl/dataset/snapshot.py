@@ -11,12 +11,10 @@ import numpy as np
 import scipy.sparse as sp
 
 from finrec_dgl.base.errors import DataError
+from finrec_dgl.base.units import UNDATED as UNDATED
 
 if TYPE_CHECKING:
     from finrec_dgl.kernels import Layer
-
-UNDATED = np.iinfo(np.int64).min
-"""The time of what has no date: it holds always."""
 
 FROM_NONE, FROM_POSTS, FROM_PROFILE = 0, 1, 2
 """Where a user's text vector comes from."""

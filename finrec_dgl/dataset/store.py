@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,9 @@ from finrec_dgl.dataset.snapshot import (
 )
 from finrec_dgl.dataset.splits import iso
 from finrec_dgl.tables.dates import parse_date
+
+if TYPE_CHECKING:
+    from finrec_dgl.graph import TemporalGraph
 
 _REMAKE = "make the data set again with preprocess"
 
@@ -216,6 +219,20 @@ class Dataset:
         """Take the interactions by user, item and time from who has sorted them already."""
         self.__dict__["_sorted"] = events
 
+    def graph(self) -> TemporalGraph:
+        """The temporal graph of everything before the cut: users, items, interactions and ties.
+
+        Made once. ``graph().as_of(time)`` is the graph as of any earlier time, without a rebuild.
+        Interactions of the validation part are in it from their time on.
+        """
+        return self._graph
+
+    @cached_property
+    def _graph(self) -> TemporalGraph:
+        from finrec_dgl.dataset.graph import temporal_graph
+
+        return temporal_graph(self, self._sorted)
+
     def forget(self, stage: str) -> None:
         """Let go of the snapshot of ``stage``, its graph with it; it is made anew when asked for.
 
@@ -250,9 +267,28 @@ class Dataset:
         """
         times = self._times("as_of")
         self._refuse_late(time)
+        about = self._about_before(time)
+        return self._snapshot(times < time, time, about, self.interactions.text)
+
+    def _about_before(self, time: int | None) -> tuple[np.ndarray, np.ndarray]:
         posts = self.cold_posts
-        early = np.ones(len(posts.item), bool) if posts.time is None else posts.time < time
-        return self._snapshot(times < time, time, self._about(early), self.interactions.text)
+        if time is None or posts.time is None:
+            return self._about(slice(None))
+        return self._about(posts.time < time)
+
+    def texts_as_of(self, time: int | None) -> StoredTexts:
+        """What the text vectors of nodes are read from just before ``time``.
+
+        ``time``: seconds since 1970 UTC; None: everything before the cut.
+        """
+        times, events = self.interactions.time, self.interactions.text
+        stop = len(events)
+        if time is not None and times is not None:
+            stop = int(np.searchsorted(times, time))
+        told = np.flatnonzero(events[:stop] >= 0)
+        return self._texts(
+            told, self.cut if time is None else time, self._about_before(time), events
+        )
 
     def window(self, start: int, end: int) -> Pairs:
         """The pairs first seen in [start, end), in seconds since 1970 UTC: not held before.
@@ -317,15 +353,28 @@ class Dataset:
             ties=self.ties.before(time),
             item_categories=self.item_profiles.categories_at(items),
             user_categories=self.user_profiles.categories_at(users),
-            texts=StoredTexts(
-                self.vectors,
-                events.user[told],
-                events.item[told],
-                text[told],
-                self.user_profiles.text_at(users),
-                self.item_profiles.text_at(items),
-                *about,
-            ),
+            texts=self._texts(told, time, about, text),
+        )
+
+    def _texts(
+        self,
+        told: np.ndarray,
+        time: int | None,
+        about: tuple[np.ndarray, np.ndarray],
+        text: np.ndarray,
+    ) -> StoredTexts:
+        """Of the interactions ``told`` (their numbers), with profiles before ``time``."""
+        events = self.interactions
+        items = self.item_profiles.latest(self.n_items, time)
+        users = self.user_profiles.latest(self.n_users, time)
+        return StoredTexts(
+            self.vectors,
+            events.user[told],
+            events.item[told],
+            text[told],
+            self.user_profiles.text_at(users),
+            self.item_profiles.text_at(items),
+            *about,
         )
 
     def targets(self, split: str) -> Pairs:
@@ -527,9 +576,10 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def _verify(path: Path, manifest: Mapping[str, Any]) -> None:
-    if set(manifest["files"]) != set(layout.FILES):
+    if set(manifest["files"]) - {layout.FORMER_GRAPH} != set(layout.FILES):
         raise _unlike(path, "the manifest does not list the files of a data set")
-    for name, expected in manifest["files"].items():
+    for name in layout.FILES:
+        expected = manifest["files"][name]
         file = path / name
         if not file.is_file():
             raise _unlike(path, f"the file {name} is missing")

@@ -1,28 +1,48 @@
-"""The one place that makes DGL importable and builds its graphs."""
+"""The temporal graph, its conversions, and the one place that makes DGL importable."""
 
 from finrec_dgl.graph.backend import GraphBackend, describe_backend
-from finrec_dgl.graph.build import (
+from finrec_dgl.graph.build import build_graph, relation_ends
+from finrec_dgl.graph.convert import from_dgl, from_pyg, to_dgl, to_pyg
+from finrec_dgl.graph.schema import (
     INTERACTED_BY,
     INTERACTS,
     NODE_TYPES,
     Relation,
-    build_graph,
-    load_graph,
-    relation_ends,
-    save_graph,
+    reverse_of,
     tie_relations,
+)
+from finrec_dgl.graph.temporal import (
+    EdgeEvents,
+    EdgeList,
+    EdgeState,
+    GraphView,
+    Neighbors,
+    NodeData,
+    TemporalGraph,
+    TemporalRelation,
 )
 
 __all__ = [
     "INTERACTED_BY",
     "INTERACTS",
     "NODE_TYPES",
+    "EdgeEvents",
+    "EdgeList",
+    "EdgeState",
     "GraphBackend",
+    "GraphView",
+    "Neighbors",
+    "NodeData",
     "Relation",
+    "TemporalGraph",
+    "TemporalRelation",
     "build_graph",
     "describe_backend",
-    "load_graph",
+    "from_dgl",
+    "from_pyg",
     "relation_ends",
-    "save_graph",
+    "reverse_of",
     "tie_relations",
+    "to_dgl",
+    "to_pyg",
 ]

@@ -1,4 +1,4 @@
-"""The graph from arrays: relations, reverses in the same order, isolated nodes, files."""
+"""The graph from arrays: relations, reverses in the same order, isolated nodes."""
 
 import numpy as np
 import pytest
@@ -9,8 +9,6 @@ from finrec_dgl.graph import (
     INTERACTED_BY,
     INTERACTS,
     build_graph,
-    load_graph,
-    save_graph,
     tie_relations,
 )
 
@@ -50,22 +48,3 @@ def test_index_out_of_range_is_refused():
         build_graph(2, 2, np.array([0, 2]), np.array([0, 1]))
     with pytest.raises(DataError, match="out of range"):
         build_graph(2, 2, np.array([0]), np.array([1]), {"t": (np.array([-1]), np.array([0]))})
-
-
-def test_file_round_trip_and_broken_file(tmp_path):
-    """Catches a file that does not give back the graph, or a crash on a broken one."""
-    path = tmp_path / "graph.bin"
-    graph = small()
-    save_graph(path, graph)
-    back = load_graph(path)
-    assert back.canonical_etypes == graph.canonical_etypes
-    for relation in graph.canonical_etypes:
-        for one, other in zip(
-            graph.edges(etype=relation, order="eid"),
-            back.edges(etype=relation, order="eid"),
-            strict=True,
-        ):
-            assert torch.equal(one, other)
-    path.write_bytes(b"not a graph")
-    with pytest.raises(DataError, match="cannot be read by DGL"):
-        load_graph(path)
