@@ -147,30 +147,68 @@ def _draw_plainly(
     """``draw_neighbours`` by NumPy, the same to the last edge."""
     indptr, node = rows.indptr.numpy().astype(np.int64), nodes.numpy().astype(np.int64)
     places = np.zeros(0, np.int64) if gone is None else gone.places.numpy().astype(np.int64)
-    begin, end = indptr[node], indptr[node + 1]
-    skipped = np.searchsorted(places, begin)
-    left = end - begin - (np.searchsorted(places, end) - skipped)
-    count = left if fanout < 0 else np.minimum(left, fanout)
-    out = np.concatenate([[0], np.cumsum(count)])
-    rank = np.arange(out[-1]) - np.repeat(out[:-1], count)
-    chosen = np.flatnonzero(count < left)
-    drawn = _ranks(key, node[chosen], left[chosen], fanout)
-    rank[(out[chosen][:, None] + np.arange(drawn.shape[1])).ravel()] = drawn.ravel()
-    # the place of a rank: as many places further on as edges left out stand before it
-    free = places - np.arange(len(places))
-    place = rank + np.repeat(begin - skipped, count)
-    place += np.searchsorted(free, place, side="right")
+    out, place = draw_places(indptr[node], indptr[node + 1], fanout, row_keys(key, node), places)
     return Compressed(torch.from_numpy(out.astype(np.int32)), rows.indices[torch.from_numpy(place)])
 
 
-def _ranks(key: int, node: np.ndarray, left: np.ndarray, fanout: int) -> np.ndarray:
+def row_keys(key: int, node: np.ndarray) -> np.ndarray:
+    """uint64 [rows]: what the draws of each row follow from."""
+    return mix_all(np.uint64(key & _WORD) + np.uint64(_GOLDEN) * (node + 1).astype(np.uint64))
+
+
+def draw_places(
+    begin: np.ndarray,
+    end: np.ndarray,
+    fanout: int,
+    keys: np.ndarray,
+    gone: np.ndarray,
+    last: bool = False,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Draw up to ``fanout`` distinct places of each range, by NumPy.
+
+    Parameters
+    ----------
+    begin, end
+        int64 [rows]: the range of each row.
+    fanout
+        How many at most; -1: all.
+    keys
+        uint64 [rows]: what each row's draws follow from.
+    gone
+        int64 [k], distinct and ascending: places that must not be drawn.
+    last
+        Take the last ones of each range instead of a random set.
+
+    Returns
+    -------
+    tuple of numpy.ndarray
+        ``indptr`` int64 [rows + 1] and the places, int64 [drawn].
+    """
+    skipped = np.searchsorted(gone, begin)
+    left = end - begin - (np.searchsorted(gone, end) - skipped)
+    count = left if fanout < 0 else np.minimum(left, fanout)
+    out = np.concatenate([[0], np.cumsum(count)])
+    rank = np.arange(out[-1]) - np.repeat(out[:-1], count)
+    if last:
+        rank += np.repeat(left - count, count)
+    else:
+        chosen = np.flatnonzero(count < left)
+        drawn = _ranks(keys[chosen], left[chosen], fanout)
+        rank[(out[chosen][:, None] + np.arange(drawn.shape[1])).ravel()] = drawn.ravel()
+    # the place of a rank: as many places further on as places left out stand before it
+    free = gone - np.arange(len(gone))
+    place = rank + np.repeat(begin - skipped, count)
+    place += np.searchsorted(free, place, side="right")
+    return out, place
+
+
+def _ranks(keys: np.ndarray, left: np.ndarray, fanout: int) -> np.ndarray:
     """Floyd's samples of 0 .. left - 1, int64 [n, fanout], by row."""
-    node_key = mix_all(np.uint64(key & _WORD) + np.uint64(_GOLDEN) * (node + 1).astype(np.uint64))
-    found = np.zeros((len(node), max(fanout, 0) if len(node) else 0), np.int64)
+    found = np.zeros((len(keys), max(fanout, 0) if len(keys) else 0), np.int64)
     for number in range(found.shape[1]):
         most = left - fanout + number
         step = np.uint64(_GOLDEN * (number + 1) & _WORD)
-        bits = mix_all(node_key + step) >> np.uint64(12)
+        bits = mix_all(keys + step) >> np.uint64(12)
         one = (bits.astype(np.float64) * 2.0**-52 * (most + 1)).astype(np.int64)
         again = (found[:, :number] == one[:, None]).any(axis=1)
         found[:, number] = np.where(again, most, one)
