@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -10,9 +11,12 @@ import pytest
 
 EXAMPLES = Path(__file__).resolve().parent.parent / "examples"
 TINY = ["--users", "80", "--epochs", "1"]
+NO_PYG = importlib.util.find_spec("torch_geometric") is None
 CASES = {
     "quickstart.py": (TINY, ["NDCG@10 on test", "for customer", "1. "]),
     "own_tables.py": ([], ["ana buys home-loan", "yesterday", "interactions.csv"]),
+    "open_in_dgl.py": ([], ["edges, from ", "64 edges to predict, 2 blocks"]),
+    "open_in_pyg.py": ([], ["PyTorch Geometric is not"] if NO_PYG else ["for each of 40 items"]),
     "ablation.py": (["--off", "social", *TINY], ["without: ", "difference ", " customers"]),
 }
 
