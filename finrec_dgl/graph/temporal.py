@@ -100,7 +100,22 @@ class EdgeEvents:
             float [events]; None: events have no weights.
         ordered
             The events are sorted by src, dst and time already.
+
+        Raises
+        ------
+        DataError
+            For columns of different lengths, and for a number that no node can have.
         """
+        columns = (src, dst, *(one for one in (time, weight) if one is not None))
+        if any(one.shape != (len(src),) for one in columns):
+            raise DataError(
+                f"the columns of events have shapes {', '.join(str(one.shape) for one in columns)}",
+                expected="as many sources, destinations, times and weights",
+            )
+        for index in (src, dst):
+            # larger numbers would become others in int32
+            if len(index) and not 0 <= index.min() <= index.max() < 2**31:
+                raise DataError("the number of a node is out of range", expected="0 to 2^31 - 1")
         time = np.full(len(src), UNDATED) if time is None else time
         if not ordered:
             order = np.lexsort((time, dst, src))

@@ -36,7 +36,8 @@ class TemporalNeighborSampler(dgl.dataloading.BlockSampler):
 
     Blocks have ``dgl.NID`` and ``"seed_time"`` int64 as node data, and ``dgl.EID`` and the edge's
     time as edge data. Other edge data of ``to_dgl()`` are as of the graph's end: ``last``,
-    ``count`` and ``weight`` of an edge that is older than its seed may hold later events.
+    ``count`` and ``weight`` of an edge that is older than its seed may hold later events, and so do
+    texts and categories of nodes. Convert a view (``graph.as_of(t).to_dgl()``) to use them.
 
     Parameters
     ----------

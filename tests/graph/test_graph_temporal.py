@@ -141,6 +141,9 @@ def test_what_does_not_fit_is_refused():
     events = {INTERACTS: EdgeEvents.group(np.array([0, 6]), np.array([0, 1]), np.array([1, 5]))}
     with pytest.raises(DataError, match="out of range"):
         TemporalGraph.from_events(SIZES, events)
+    for wrong in ([0], [-1, 2], [0, 2**32]):
+        with pytest.raises(DataError, match="shapes|out of range"):
+            EdgeEvents.group(np.array([0, 1]), np.array(wrong))
     wide = {**SIZES, "user": 7}
     assert TemporalGraph.from_events(wide, events, 6).time == 6
     with pytest.raises(DataError, match="after the graph's end"):

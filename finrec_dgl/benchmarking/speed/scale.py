@@ -15,13 +15,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from finrec_dgl.base.measure import Cost, measured
 from finrec_dgl.benchmarking.speed.timing import Settings, own_process
 from finrec_dgl.dataset import PreprocessOptions, describe, load_dataset, preprocess
-from finrec_dgl.graph import NODE_TYPES, build_graph
+from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn import HybridConfig
 from finrec_dgl.tables.generate import World, write_world
 from finrec_dgl.text import EncoderSpec
@@ -77,7 +76,6 @@ def generate_stage(interactions: int, folder: str) -> dict[str, float]:
 def preprocess_stage(rows: int, source: str, folder: str, threads: int) -> dict[str, float]:
     """The same of ``finrec-dgl preprocess``, reading ``rows`` interactions."""
     torch.set_num_threads(threads)
-    build_graph(1, 1, np.zeros(1, np.int32), np.zeros(1, np.int32))  # imports DGL
     before = time.process_time()
     with measured() as cost:
         describe(preprocess(source, folder, PreprocessOptions(encoder=EncoderSpec(name="none"))))
