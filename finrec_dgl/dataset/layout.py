@@ -22,7 +22,7 @@ PROFILES = "profiles.safetensors"
 VECTORS = "vectors.safetensors"
 SPLITS = "splits.safetensors"
 FORMER_GRAPH = "graph.bin"
-"""Listed by data sets of before; never read."""
+"""A file that older data sets list; it is never read."""
 
 FILES = (USER_IDS, ITEM_IDS, ITEMS, INTERACTIONS, TIES, PROFILES, VECTORS, SPLITS)
 _IDS_AT_ONCE = 65_536

@@ -492,13 +492,13 @@ def first_not_before(
     """
     low, high = start.astype(np.int64), stop.astype(np.int64)
     bound = np.broadcast_to(np.maximum(time, UNDATED + 1), low.shape)
-    open_ = np.flatnonzero(low < high)
-    while len(open_):
-        middle = (low[open_] + high[open_]) // 2
-        before = values[middle] < bound[open_]
-        low[open_[before]] = middle[before] + 1
-        high[open_[~before]] = middle[~before]
-        open_ = open_[low[open_] < high[open_]]
+    active = np.flatnonzero(low < high)
+    while len(active):
+        middle = (low[active] + high[active]) // 2
+        before = values[middle] < bound[active]
+        low[active[before]] = middle[before] + 1
+        high[active[~before]] = middle[~before]
+        active = active[low[active] < high[active]]
     return low
 
 

@@ -170,7 +170,7 @@ def test_a_moment_of_a_large_history_is_cheap(tmp_path):
     assert min(took) < 0.4
 
 
-def test_a_data_set_of_before_that_lists_a_graph_still_opens(made):
+def test_an_older_data_set_that_lists_a_graph_still_opens(made):
     """Catches a data set that must be made again only because it has a file that nobody reads."""
     manifest = json.loads((made / layout.MANIFEST).read_text())
     manifest["files"][layout.FORMER_GRAPH] = "0" * 64
