@@ -34,7 +34,7 @@ def ease_filters(held: Any, penalties: Sequence[float], users: float = 0.0) -> l
         raise DataError(
             f"EASE inverts a dense matrix between items, and there are {held.shape[1]:,}",
             expected=f"at most {_MOST_ITEMS:,} items",
-            mend="train with model.derived.ease_near=64, compare with itemknn, or keep a k-core",
+            mend="train with model.pair.ease_near=64, compare with itemknn, or keep a k-core",
         )
     gram = torch.from_numpy((held.T @ (user_weights(held, users) @ held)).toarray()).double()
     counts, found = gram.diagonal().clone(), []

@@ -18,6 +18,7 @@ from finrec_dgl.base.errors import ConfigError, DataError
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn.config import HybridConfig
+from finrec_dgl.relations.text_near import one_hot
 from finrec_dgl.tables.columns import Field, load_table
 from finrec_dgl.tables.options import ReadOptions
 
@@ -99,14 +100,6 @@ def _some(rows: np.ndarray, limit: int, rng: np.random.Generator) -> np.ndarray:
     if len(rows) <= limit:
         return rows
     return rows[np.sort(rng.choice(len(rows), limit, replace=False))]
-
-
-def one_hot(codes: np.ndarray) -> np.ndarray:
-    """float32 [n, largest code + 1]: a row's code as a one, none where it is -1, unknown."""
-    rows = np.zeros((len(codes), int(codes.max(initial=-1)) + 1), np.float32)
-    known = codes >= 0
-    rows[known, codes[known]] = 1.0
-    return rows
 
 
 def _columns(config: HybridConfig, snapshot: Snapshot) -> PseudoTargets:
