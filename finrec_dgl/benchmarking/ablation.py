@@ -62,10 +62,10 @@ def form_of(form: str, config: TrainConfig, epochs: int | None = None) -> TrainC
     """
     if form == "paper":
         return plain_form(config, epochs)
-    if config.model.readout != "derived":
+    if config.model.readout != "pair":
         raise ConfigError(
-            f"the relations of the configuration are {config.model.readout}",
-            expected="derived: the hybrid is taken apart in the form that wins",
+            f"the readout of the configuration is {config.model.readout}",
+            expected="pair: the hybrid is taken apart in the form that wins",
             where="model.readout",
             mend="name its configuration, or ask for the paper's form alone: --part paper",
         )

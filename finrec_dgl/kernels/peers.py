@@ -17,6 +17,7 @@ from finrec_dgl.kernels.library import find_library
 from finrec_dgl.kernels.ragged import Ragged, row_places
 
 _LEAST = 1e-20
+_AT_ONCE = 2**22  # numbers of the rows that are gathered at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,6 +174,33 @@ def shared_items(
     shared = item_weight.new_zeros(n * k, 2)
     values = torch.stack([item_weight[item], torch.ones_like(item_weight[item])], dim=1)
     return shared.index_add_(0, slot, values).view(n, k, 2)
+
+
+def pair_dots(left: Tensor, right: Tensor, peers: Tensor) -> Tensor:
+    """Return the inner products of each seed with its peers, some seeds at a time.
+
+    Parameters
+    ----------
+    left : Tensor
+        float [n, width], of the seeds.
+    right : Tensor
+        float [n_users, width].
+    peers : Tensor
+        int64 [n, k], rows of ``right``.
+
+    Returns
+    -------
+    Tensor
+        float [n, k].
+    """
+    n, k = peers.shape
+    found = left.new_empty(n, k)
+    step = max(1, _AT_ONCE // max(k * right.shape[1], 1))
+    for start in range(0, n, step):
+        part = slice(start, start + step)
+        rows = right[peers[part]]  # [step, k, width]
+        torch.bmm(rows, left[part].unsqueeze(2), out=found[part].unsqueeze(2))
+    return found
 
 
 def _edges_of(peers: Tensor, user_items: Ragged) -> tuple[Tensor, Tensor, Tensor]:

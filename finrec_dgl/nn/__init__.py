@@ -5,7 +5,7 @@ from finrec_dgl.nn.features import NodeFeatures, features_of
 from finrec_dgl.nn.hybrid import Encoded, HybridRecommender, silent_relations
 from finrec_dgl.nn.pair import Evidence, PairRecommender
 from finrec_dgl.nn.start import Start, start_of
-from finrec_dgl.nn.targets import PseudoTargets, pseudo_targets
+from finrec_dgl.nn.targets import PseudoLabeler, PseudoTargets
 
 __all__ = [
     "Encoded",
@@ -14,10 +14,10 @@ __all__ = [
     "HybridRecommender",
     "NodeFeatures",
     "PairRecommender",
+    "PseudoLabeler",
     "PseudoTargets",
     "Start",
     "features_of",
-    "pseudo_targets",
     "silent_relations",
     "start_of",
 ]

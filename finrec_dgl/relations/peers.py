@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from finrec_dgl.kernels.peers import PeerQuery, near_users, peer_sum, shared_items
+from finrec_dgl.kernels.peers import PeerQuery, near_users, pair_dots, peer_sum, shared_items
 from finrec_dgl.kernels.ragged import Ragged
 from finrec_dgl.relations.base import (
     GRAPH_ATTENTION,
@@ -99,7 +99,7 @@ class Peers(Relation):
         same = shared[..., 1] / both.clamp(min=1).sqrt()
         text = torch.zeros_like(same)
         if self.shape.text_dim:
-            text = torch.bmm(view.user_text[at], seeds.text.unsqueeze(2)).squeeze(2)
+            text = pair_dots(seeds.text, view.user_text, at)
         connected = _is_connected(seeds, peers, view.n_users) if self.shape.tie_kinds else None
         users, directions = _spectral_users(view, self.config)
         inside = functional.normalize(seeds.message(directions))
@@ -108,7 +108,7 @@ class Peers(Relation):
             torch.log(same + 0.01),
             text,
             torch.zeros_like(same) if connected is None else connected,
-            torch.bmm(users[at], inside.unsqueeze(2)).squeeze(2),
+            pair_dots(inside, users, at),
             torch.log(view.user_count[at].clamp(min=1).float()),
             torch.log1p(view.user_idle[at]),
             (shared[..., 1] == 0).float(),

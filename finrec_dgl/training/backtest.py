@@ -6,8 +6,9 @@ Where the split is not by date, an episode is the world with some of its pairs h
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,14 +18,14 @@ from torch.nn import functional
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset, Snapshot
-from finrec_dgl.dataset.snapshot import without_nodes
+from finrec_dgl.dataset.snapshot import pair_keys, without_nodes, without_pairs
 from finrec_dgl.dataset.windows import FEWEST_USERS, Window, hidden_windows, windows
-from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn import (
     Evidence,
     HybridRecommender,
     NodeFeatures,
     PairRecommender,
+    PseudoLabeler,
     PseudoTargets,
     features_of,
 )
@@ -92,7 +93,8 @@ def episodes(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> list[
     another draw in each, so that the model learns where new ones stand among the others. Raises
     DataError where there is not one with enough to predict.
     """
-    found = []
+    found: list[Episode] = []
+    seen = np.zeros(dataset.n_users, np.int64)
     share = config.model.pair.cold_share if config.model.readout == "pair" else 0.0
     text = config.model.text and dataset.vectors.shape[1] > 0
     for number, one in enumerate(past_tasks(dataset, snapshot, config)):
@@ -100,7 +102,12 @@ def episodes(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> list[
         if share and text:
             rng = np.random.default_rng((config.seed, number))
             world = without_nodes(world, "item", rng.random(world.n_items) < share)
+        if config.seeds_per_user:
+            one = _of_users(one, seen < config.seeds_per_user)
+        if not len(one.targets):
+            continue
         found.append(episode_of(one, world, config.window_users, config.seed + number))
+        seen[found[-1].users] += 1
     if not found:
         raise DataError(
             "there is nothing to back-test on: no earlier window, and too few users to hide "
@@ -110,6 +117,24 @@ def episodes(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> list[
             mend="train with model.readout=tower and loss=softmax",
         )
     return found
+
+
+def _of_users(window: Window, kept: np.ndarray) -> Window:
+    """``window`` with the targets of the users ``kept`` (bool [U]) alone."""
+    return replace(window, targets=window.targets.where(kept[window.targets.user]))
+
+
+def known_in_all(windows: Sequence[Episode], snapshot: Snapshot) -> Snapshot:
+    """``snapshot`` without the pairs that a window does not know.
+
+    What training starts from is made of it: else a start would hold the targets it is to find.
+    """
+    keys = pair_keys(snapshot.pairs.user, snapshot.pairs.item, snapshot.n_items)
+    inside = np.ones(len(keys), bool)
+    for one in windows:
+        pairs = one.snapshot.pairs
+        inside &= np.isin(keys, pair_keys(pairs.user, pairs.item, snapshot.n_items))
+    return without_pairs(snapshot, ~inside)
 
 
 def listwise_loss(scores: Tensor, episode: Episode, floor: float = 0.0) -> Tensor:
@@ -139,30 +164,46 @@ def episode_loss(scores: Tensor, episode: Episode, config: TrainConfig) -> Tenso
 class Backtest:
     """The steps of an epoch: a batch of the seeds of one window each, in an order of its own.
 
-    ``snapshot``: the data set as of the end of the time to learn from; ``targets``: of the
-    pseudo-labels in it, which all windows share, since classes found in each again would not be the
-    same ones; ``progress`` hears of every window that is made. Raises DataError as ``episodes``.
+    Parameters
+    ----------
+    model : HybridRecommender or PairRecommender
+        What is trained.
+    windows : sequence of Episode
+        See ``episodes``.
+    config : TrainConfig
+        The loss, the sizes, the fanouts.
+    labeler : PseudoLabeler or None
+        Gives each window's nodes their pseudo-label targets, as of that window.
+    progress : Progress
+        Hears of every window that is made.
     """
 
     def __init__(
         self,
         model: HybridRecommender | PairRecommender,
-        dataset: Dataset,
-        snapshot: Snapshot,
+        windows: Sequence[Episode],
         config: TrainConfig,
-        targets: PseudoTargets | None,
+        labeler: PseudoLabeler | None,
         progress: Progress = SILENT,
     ) -> None:
         self.model = model
         self.config = config
-        self.batches: list[_PairBatch | _TowerBatch] = []
-        found = episodes(dataset, snapshot, config)
-        with progress.task("windows", len(found), "windows") as task:
-            for number, episode in enumerate(found):
-                name = f"window {number + 1} of {len(found)}"
-                self.batches += self._window(episode, number, progress, name)
+        self.labeler = labeler if model.pseudo is not None else None
+        with progress.task("windows", len(windows), "windows") as task:
+
+            def make(number: int) -> list[_PairBatch] | list[_TowerBatch]:
+                name = f"window {number + 1} of {len(windows)}"
+                made = self._window(windows[number], number, progress, name)
                 task.advance(1)
-        self.labels = _labels(snapshot, targets, config.torch_device()) if targets else None
+                return made
+
+            numbers = range(len(windows))
+            if config.workers:
+                with ThreadPoolExecutor(config.workers) as pool:
+                    found = list(pool.map(make, numbers))
+            else:
+                found = [make(number) for number in numbers]
+        self.batches: list[_PairBatch | _TowerBatch] = [one for some in found for one in some]
 
     def epoch(self, epoch: int) -> Iterator[tuple[JointLoss, int]]:
         """The joint loss of each batch and how many targets it has."""
@@ -176,12 +217,13 @@ class Backtest:
         """The batches of one window; what its relations learn, they learn of its own past."""
         model, config = self.model, self.config
         parts = _split(episode, config.batch_size)
+        targets = self.labeler.targets(episode.snapshot) if self.labeler is not None else None
         if not isinstance(model, PairRecommender):
-            return [_TowerBatch(model, one) for one in parts]
+            return [_TowerBatch(model, one, targets) for one in parts]
         fanouts = config.pair_fanouts(episode.snapshot, number)
         view = GraphView(episode.snapshot, config.torch_device(), fanouts)
         model.prepare(view, config.seed, progress, name)
-        found = [_PairBatch(model, view, one) for one in parts]
+        found = [_PairBatch(model, view, one, targets) for one in parts]
         view.forget()  # there is a view for each window, and all are kept
         return found
 
@@ -190,8 +232,8 @@ class Backtest:
         config = self.config
         rec = episode_loss(batch.scores(), batch.episode, config)
         pseudo = rec.new_zeros(())
-        if self.model.pseudo is not None and self.labels is not None:
-            text, target, confidence = self.labels
+        if self.model.pseudo is not None and batch.labels is not None:
+            text, target, confidence = batch.labels
             pseudo = pseudo_loss(self.model.pseudo(text), target, confidence)
         reg = batch.regularisation(config)
         total = config.lambda_rec * rec + config.lambda_pseudo * pseudo + reg
@@ -219,11 +261,16 @@ def _split(episode: Episode, size: int) -> list[Episode]:
     return found
 
 
-def _labels(snapshot: Snapshot, targets: PseudoTargets, device: torch.device) -> tuple[Tensor, ...]:
-    """Texts [n, d], targets [n, C] and confidences [n] of the nodes that have a target."""
-    text = torch.from_numpy(np.concatenate([snapshot.user_text, snapshot.item_text]))
-    target = torch.cat([targets.target[name] for name in NODE_TYPES])
-    confidence = torch.cat([targets.confidence[name] for name in NODE_TYPES])
+def _labels(
+    episode: Episode, targets: PseudoTargets | None, device: torch.device
+) -> tuple[Tensor, ...] | None:
+    """Texts [n, d], targets [n, C] and confidences [n] of the seeds and all items that have any."""
+    if targets is None:
+        return None
+    users, snapshot = episode.users, episode.snapshot
+    text = torch.from_numpy(np.concatenate([snapshot.user_text[users], snapshot.item_text]))
+    target = torch.cat([targets.target["user"][users], targets.target["item"]])
+    confidence = torch.cat([targets.confidence["user"][users], targets.confidence["item"]])
     sure = confidence > 0
     return tuple(one[sure].to(device) for one in (text, target, confidence))
 
@@ -231,8 +278,15 @@ def _labels(snapshot: Snapshot, targets: PseudoTargets, device: torch.device) ->
 class _PairBatch:
     """Some seeds of a window, and what its graph says of them, made once."""
 
-    def __init__(self, model: PairRecommender, view: GraphView, episode: Episode) -> None:
+    def __init__(
+        self,
+        model: PairRecommender,
+        view: GraphView,
+        episode: Episode,
+        targets: PseudoTargets | None,
+    ) -> None:
         self.model = model
+        self.labels = _labels(episode, targets, view.device)
         self.episode = _moved(episode, view.device)
         self.evidence: Evidence = model.evidence(view, view.seeds(episode.users))
 
@@ -251,8 +305,11 @@ def _moved(episode: Episode, device: torch.device) -> Episode:
 class _TowerBatch:
     """Some seeds of a window and its whole graph, for the tower readout."""
 
-    def __init__(self, model: HybridRecommender, episode: Episode) -> None:
+    def __init__(
+        self, model: HybridRecommender, episode: Episode, targets: PseudoTargets | None
+    ) -> None:
         self.model, self.episode = model, episode
+        self.labels = _labels(episode, targets, torch.device("cpu"))
         self.users = torch.from_numpy(episode.users)
         self.features: NodeFeatures = features_of(episode.snapshot, model.config.half_life)
         self.blocks = whole_graph(episode.snapshot.layer(), model.config.depth)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -11,9 +10,9 @@ from typing import Any
 import numpy as np
 import torch
 
-from finrec_dgl.base.config import choice, from_mapping, refuse, suggest
-from finrec_dgl.base.errors import UsageError
+from finrec_dgl.base.config import choice, from_mapping, refuse
 from finrec_dgl.dataset import Snapshot
+from finrec_dgl.kernels.device import device_problems, find_device
 from finrec_dgl.nn import HybridConfig
 from finrec_dgl.sampling import FULL, NEGATIVES, Fanouts, fanouts_of
 from finrec_dgl.sampling.fanouts import HOPS
@@ -21,7 +20,6 @@ from finrec_dgl.training.contrastive import FinetuneConfig
 
 SAMPLERS = ("auto", "full", "neighbor")
 LR_SCHEDULES = ("constant", "cosine")
-DEVICES = "auto, cpu, cuda or cuda:N"
 TOWER_FANOUT, PAIR_FANOUT = (10, 10, 10), (-1, 200, -1)
 """Neighbours a hop where the configuration names none; with the pair readout: all items of a seed,
 200 of an item's users, all items of these."""
@@ -64,7 +62,7 @@ class TrainConfig:
     ``seeds_per_user`` at most so many positives of a user stand together in a step, drawn anew each
                       epoch and never all that there are, and share neighbours and scores; 0: one,
                       and four where there are more than 10,000,000 interactions
-    ``workers``       processes that sample blocks (``neighbor``); 0: in this one
+    ``workers``       processes that sample blocks, or threads that make windows; 0: neither
     ``prefetch``      batches that a thread makes ahead where there are no workers; 0: none
     ``loss``          ``softmax``, ``bpr`` or ``bce`` predict the interactions of one graph;
                       ``backtest`` those of earlier windows, each from the graph before it, or
@@ -137,7 +135,7 @@ class TrainConfig:
             *choice("sampler", self.sampler, SAMPLERS),
             *choice("loss", self.loss, LOSSES),
             *choice("lr_schedule", self.lr_schedule, LR_SCHEDULES),
-            *_device_problems(self.device),
+            *device_problems(self.device),
             *choice("negatives", self.negatives, ("auto", *NEGATIVES)),
         ]
         for name in (
@@ -158,6 +156,8 @@ class TrainConfig:
                 problems.append(f"{name} is {getattr(self, name)}, expected above 0")
         if any(one == 0 or one < -1 for one in self.fanout):
             problems.append(f"fanout is {list(self.fanout)}, expected positive numbers, or -1: all")
+        if self.model.readout == "tower" and self.device not in ("auto", "cpu"):
+            problems.append(f"device is {self.device}, but the tower readout computes on the cpu")
         if self.model.readout == "pair" and len(self.fanout) > len(HOPS):
             problems.append(
                 f"fanout is {list(self.fanout)}, expected at most {len(HOPS)} numbers: "
@@ -208,8 +208,11 @@ class TrainConfig:
         return 0.5 * (1 + math.cos(math.pi * (epoch - 1) / self.epochs))
 
     def torch_device(self) -> torch.device:
-        """The device that ``device`` names. Raises UsageError where there is none such."""
-        return find_device(self.device)
+        """The device that ``device`` names. Raises UsageError where there is none such.
+
+        The tower readout computes on the CPU.
+        """
+        return find_device("cpu" if self.model.readout == "tower" else self.device)
 
 
 def two_hops(snapshot: Snapshot) -> float:
@@ -217,31 +220,6 @@ def two_hops(snapshot: Snapshot) -> float:
     holders = np.bincount(snapshot.pairs.item, minlength=1).astype(np.float64)
     active = np.count_nonzero(np.diff(snapshot.pairs.indptr(snapshot.n_users)))
     return float((holders**2).sum() / max(active, 1))
-
-
-def _device_problems(device: str) -> list[str]:
-    if device in ("auto", "cpu", "cuda") or re.fullmatch(r"cuda:\d+", device):
-        return []
-    return [f"device is {device!r}, expected {DEVICES}{suggest(device, ('auto', 'cpu', 'cuda'))}"]
-
-
-def find_device(name: str) -> torch.device:
-    """The device called ``name``: ``auto``, ``cpu``, ``cuda`` or ``cuda:N``.
-
-    Raises UsageError for a GPU that is not there.
-    """
-    refuse(_device_problems(name), where="device")
-    count = torch.cuda.device_count() if name != "cpu" else 0
-    if name == "auto":
-        return torch.device("cuda" if count else "cpu")
-    if name != "cpu" and int(name.partition(":")[2] or 0) >= count:
-        raise UsageError(
-            f"there is no device {name} here",
-            expected=f"one of {count} GPUs" if count else "cpu: PyTorch finds no GPU",
-            where="--device",
-            mend="leave --device out, or check `nvidia-smi` and the build of PyTorch",
-        )
-    return torch.device(name)
 
 
 def read_settings(mapping: Mapping[str, Any], *, where: str = "configuration") -> TrainConfig:
@@ -257,7 +235,7 @@ def read_settings(mapping: Mapping[str, Any], *, where: str = "configuration") -
     return config
 
 
-_BATCHED = ("workers", "prefetch", "negatives", "n_negatives", "reject_held", "seeds_per_user")
+_BATCHED = ("prefetch", "negatives", "n_negatives", "reject_held")
 _WINDOWS = ("windows", "window_step", "warm_up", "window_users", "hidden_core")
 _TOWER_MODEL = (
     *("ids", "ids_start", "spectral_power", "spectral_users", "dim", "dim_two", "layers"),

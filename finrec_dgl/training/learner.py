@@ -12,13 +12,13 @@ from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.evaluation import Scorer
 from finrec_dgl.nn import (
+    HybridRecommender,
     PairRecommender,
-    PseudoTargets,
-    pseudo_targets,
+    PseudoLabeler,
     start_of,
 )
 from finrec_dgl.relations import GraphView
-from finrec_dgl.training.backtest import Backtest
+from finrec_dgl.training.backtest import Backtest, episodes, known_in_all
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import finite
 from finrec_dgl.training.model import build_model, parameter_groups
@@ -43,16 +43,20 @@ class Learner:
         progress: Progress = SILENT,
     ) -> None:
         self.config = config
-        targets = _targets(dataset, snapshot, config)
-        self.model = build_model(config, dataset, len(targets.classes) if targets else 0)
+        windowed = config.model.readout == "pair" or config.loss == "backtest"
+        windows = episodes(dataset, snapshot, config) if windowed else []
+        # what training starts from knows no target of any window
+        origin = known_in_all(windows, snapshot) if windowed else snapshot
+        labeler = _labeler(dataset, origin, config)
+        self.model = build_model(config, dataset, len(labeler.classes) if labeler else 0)
         self.model.to(config.torch_device())
-        if not isinstance(self.model, PairRecommender):
-            self.model.start_from(start_of(config.model, snapshot, config.seed))
-        if isinstance(self.model, PairRecommender) or config.loss == "backtest":
-            self.objective: Backtest | Reconstruction = Backtest(
-                self.model, dataset, snapshot, config, targets, progress
-            )
-        else:
+        self.objective: Backtest | Reconstruction
+        if isinstance(self.model, HybridRecommender):
+            self.model.start_from(start_of(config.model, origin, config.seed))
+        if windowed:
+            self.objective = Backtest(self.model, windows, config, labeler, progress)
+        elif isinstance(self.model, HybridRecommender):
+            targets = labeler.targets(snapshot) if labeler else None
             self.objective = Reconstruction(self.model, snapshot, config, targets)
             self.model.row_gradients = self.objective.batches.sampler is not None
         if isinstance(self.model, PairRecommender):
@@ -133,7 +137,7 @@ def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> Scorer:
     return scorer_of(learner.model, snapshot, config)
 
 
-def _targets(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> PseudoTargets | None:
+def _labeler(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> PseudoLabeler | None:
     if not config.model.uses_pseudo or not dataset.vectors.shape[1]:
         return None
-    return pseudo_targets(config.model, dataset, snapshot, config.seed)
+    return PseudoLabeler(config.model, dataset, snapshot, config.seed)

@@ -66,6 +66,7 @@ def train(
     if resume and (run / MARKER).exists():
         _check_resumable(run, dataset, config)
     else:
+        config.torch_device()
         check_writable_folder(run, marker=MARKER, overwrite=overwrite)
         check_finetune(dataset, config.finetune, texts)
         _begin(run, dataset, config)

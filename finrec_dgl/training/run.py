@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,10 @@ class Run:
         return scorer_of(self.model(split), self.dataset.snapshot(stage), self.config)
 
 
-def load_run(path: Path, dataset: Dataset | Path | None = None) -> Run:
+def load_run(path: Path, dataset: Dataset | Path | None = None, device: str = "auto") -> Run:
     """Open a finished run. ``dataset``: where its data set is now, if it was moved.
+
+    ``device``: where it is to compute, whatever device it was trained on; ``auto``: a GPU if any.
 
     Where the text encoder was fine-tuned, the run's data set holds the run's text vectors.
 
@@ -100,4 +102,11 @@ def load_run(path: Path, dataset: Dataset | Path | None = None) -> Run:
         )
     if config.finetune.method != "none":
         dataset = with_tuned_vectors(dataset, path)
-    return Run(path, config, dataset, info)
+    return Run(path, _on_device(config, device), dataset, info)
+
+
+def _on_device(config: TrainConfig, device: str) -> TrainConfig:
+    """``config`` on ``device``. Raises UsageError for a device that is not there."""
+    moved = replace(config, device=device)
+    moved.torch_device()
+    return moved
