@@ -1,6 +1,6 @@
 """How well new products would rank had they been known: the most that text can hope for.
 
-python benchmarks/known.py out/stock0601 out/stockcold0 --config examples/derived.toml
+python benchmarks/known.py out/stock0601 out/stockcold0 --config examples/default.toml
 
 The hybrid learns from the first data set, in which nothing is held out. For each of the others, of
 the same tables and cut, the products held out there are ranked among themselves for the customers

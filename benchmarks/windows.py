@@ -1,7 +1,7 @@
 """Try settings of the hybrid on earlier windows of one data set: what a choice would have been.
 
 python benchmarks/windows.py DATASET --config examples/stocknet.toml --at 2014-10-15 --at 2014-12-01
-    --try model.derived.text_channels=true
+    --try model.pair.text_channels=true
 
 For each date the model learns from what is before it and is asked for what was newly taken up in
 the horizon after it, never beyond the cut: the test plays no part. The first row is the

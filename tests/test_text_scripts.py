@@ -27,7 +27,7 @@ def made(tmp_path_factory):
     config = place / "config.toml"
     config.write_text(
         'loss = "backtest"\nwindows = 3\nlr = 0.05\nepochs = 2\naverage = 1\n'
-        '[model]\nrelations = "derived"\n'
+        '[model]\nreadout="pair"\n'
     )
     return place
 

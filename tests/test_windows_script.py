@@ -36,7 +36,7 @@ def test_each_setting_has_a_row_and_each_date_a_figure(bank, tmp_path):
     config = tmp_path / "config.toml"
     config.write_text(
         'loss = "backtest"\nwindows = 3\nlr = 0.05\nepochs = 2\naverage = 1\n'
-        '[model]\nrelations = "derived"\n'
+        '[model]\nreadout="pair"\n'
     )
     manifest = json.loads((bank / "manifest.json").read_text())
     date = manifest["split"]["valid_cut"][:10]
@@ -57,7 +57,7 @@ def test_each_setting_has_a_row_and_each_date_a_figure(bank, tmp_path):
 def test_a_date_after_the_cut_is_refused(bank, tmp_path):
     """Catches a look at the test while settings are chosen."""
     config = tmp_path / "config.toml"
-    config.write_text('loss = "backtest"\n[model]\nrelations = "derived"\n')
+    config.write_text('loss = "backtest"\n[model]\nreadout="pair"\n')
     said = run(bank, "--config", config, "--at", "2999-01-01")
     assert said.returncode == 2
     assert "Traceback" not in said.stderr

@@ -35,10 +35,10 @@ PAPER_VARIANTS: Mapping[str, Mapping[str, Any]] = {
 }
 
 TIMELESS: Mapping[str, Any] = {
-    "model.derived.short_half_life": 0.0,
-    "model.derived.holding_half_lives": (0.0,),
-    "model.derived.trend_half_lives": (),
-    "model.derived.steady_half_life": 0.0,
+    "model.pair.short_half_life": 0.0,
+    "model.pair.holding_half_lives": (0.0,),
+    "model.pair.trend_half_lives": (),
+    "model.pair.steady_half_life": 0.0,
 }
 """Nothing fades and nothing trends; beside it the half-life of every head is 0."""
 
@@ -47,11 +47,11 @@ def variants_of(form: str, config: TrainConfig) -> dict[str, Mapping[str, Any]]:
     """name -> what of the full form ``config`` is changed."""
     if form == "paper":
         return dict(PAPER_VARIANTS)
-    lives = [0.0] * len(config.model.derived.peer_half_lives)
+    lives = [0.0] * len(config.model.pair.peer_half_lives)
     return {
         **WITHOUT,
-        "without-time": {"model.derived.peer_half_lives": lives, **TIMELESS},
-        "without-cold-worlds": {"model.derived.cold_share": 0.0},
+        "without-time": {"model.pair.peer_half_lives": lives, **TIMELESS},
+        "without-cold-worlds": {"model.pair.cold_share": 0.0},
     }
 
 
@@ -62,11 +62,11 @@ def form_of(form: str, config: TrainConfig, epochs: int | None = None) -> TrainC
     """
     if form == "paper":
         return plain_form(config, epochs)
-    if config.model.relations != "derived":
+    if config.model.readout != "pair":
         raise ConfigError(
-            f"the relations of the configuration are {config.model.relations}",
-            expected="derived: the hybrid is taken apart in the form that wins",
-            where="model.relations",
+            f"the readout of the configuration is {config.model.readout}",
+            expected="pair: the hybrid is taken apart in the form that wins",
+            where="model.readout",
             mend="name its configuration, or ask for the paper's form alone: --part paper",
         )
     return config

@@ -22,8 +22,9 @@ from finrec_dgl.benchmarking.tuning import Tuning
 from finrec_dgl.dataset import Dataset, Snapshot, describe, preprocess
 from finrec_dgl.dataset.preprocessing import PreprocessOptions
 from finrec_dgl.evaluation import evaluate
-from finrec_dgl.nn import DerivedConfig, HybridConfig
+from finrec_dgl.nn import HybridConfig
 from finrec_dgl.recommending import Recommendation, recommend
+from finrec_dgl.relations import PairConfig
 from finrec_dgl.tables.generate import World, oracle, write_world
 from finrec_dgl.text import EncoderSpec, default_cache, minilm
 from finrec_dgl.training import Run, TrainConfig, load_run
@@ -36,8 +37,8 @@ MODELS = ("popularity", "itemknn", "hybrid-text", "hybrid-graph", REFERENCE)
 
 CONFIG = TrainConfig(
     model=HybridConfig(
-        relations="derived",
-        derived=DerivedConfig(peers=512, text_channels=True, text_holders=3.0),
+        readout="pair",
+        pair=PairConfig(peers=512, text_channels=True, text_holders=3.0),
     ),
     loss="backtest",
     windows=8,

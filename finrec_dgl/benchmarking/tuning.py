@@ -41,7 +41,7 @@ from finrec_dgl.training.learner import fit
 HYBRID_GRID: Mapping[str, Sequence[Any]] = {
     "lambda_start": (1e-3, 1e-2),
     "model.stream_one": (True, False),
-    "model.derived.text_channels": (False, True),
+    "model.pair.text_channels": (False, True),
 }
 """What is tried of the hybrid over derived relations, beside its configuration as given."""
 
@@ -123,7 +123,7 @@ class Choice:
 def plain_form(config: TrainConfig, epochs: int | None = None) -> TrainConfig:
     """The paper's form with every part on: of ``config`` where that predicts observed relations,
     else the plain defaults with its seed. ``epochs``: at most so many, stopping early."""
-    if config.model.relations != "observed" or config.loss == "backtest":
+    if config.model.readout != "tower" or config.loss == "backtest":
         config = TrainConfig.plain(seed=config.seed)
     if epochs is not None:
         config = replace(config, epochs=epochs, average=0)
@@ -143,7 +143,7 @@ def grid_of(name: str, config: TrainConfig) -> Mapping[str, Sequence[Any]]:
     """What is tried of the model ``name``, whose configuration is ``config``."""
     if name == "gnn":
         return GNN_GRID
-    if config.model.relations == "observed":
+    if config.model.readout == "tower":
         return PLAIN_GRID
     return HYBRID_GRID if config.model.graph else TEXT_GRID
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from finrec_dgl.cli.options import integers
+from finrec_dgl.cli.options import Device, integers
 from finrec_dgl.cli.output import Debug, Json, Output, Quiet, table
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ def evaluate(
     dataset: Annotated[
         Path | None, typer.Option(help="The data set, where it has moved since the training.")
     ] = None,
+    device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -41,7 +42,7 @@ def evaluate(
         from finrec_dgl.evaluation import evaluate_groups
         from finrec_dgl.training import load_run
 
-        loaded = load_run(run, dataset)
+        loaded = load_run(run, dataset, device)
         groups = evaluate_groups(
             loaded.scorer(split),
             loaded.dataset,

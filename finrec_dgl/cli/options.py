@@ -3,8 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Annotated
+
+import typer
 
 from finrec_dgl.base.errors import UsageError
+
+Device = Annotated[
+    str,
+    typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where to compute; auto: a GPU if any."),
+]
 
 
 def names(text: str | None) -> tuple[str, ...] | None:

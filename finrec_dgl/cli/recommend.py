@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from finrec_dgl.base.errors import UsageError
+from finrec_dgl.cli.options import Device
 from finrec_dgl.cli.output import Debug, Json, Output, Quiet, importing, table
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def recommend(
     dataset: Annotated[
         Path | None, typer.Option(help="The data set, where it has moved since the training.")
     ] = None,
+    device: Device = "auto",
     json: Json = False,
     quiet: Quiet = False,
     debug: Debug = False,
@@ -44,7 +46,7 @@ def recommend(
             from finrec_dgl.recommending import recommend_all
             from finrec_dgl.training import load_run
 
-        loaded = load_run(run, dataset)
+        loaded = load_run(run, dataset, device)
         if out is not None:
             summary = recommend_all(loaded, out, k, include_known, output.progress)
             rows = list(summary.items())

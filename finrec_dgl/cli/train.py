@@ -23,14 +23,22 @@ def train(
     sampler: Annotated[
         str | None,
         typer.Option(
-            metavar="full|neighbor", help="Pass messages over the whole graph, or over samples."
+            metavar="auto|full|neighbor",
+            help="Take all neighbours of a seed, or draw some; auto chooses by size.",
         ),
     ] = None,
     fanout: Annotated[
-        str | None, typer.Option(help="Neighbours sampled in each layer, such as 10,10,10.")
+        str | None,
+        typer.Option(
+            help="Neighbours drawn at each hop, from the seeds outwards, such as -1,200,-1."
+        ),
     ] = None,
     batch_size: Annotated[int | None, typer.Option(help="Seed edges a step.")] = None,
     workers: Annotated[int | None, typer.Option(help="Processes that sample.")] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where to compute; auto: a GPU if any."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many passes.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
     finetune: Annotated[
@@ -65,11 +73,10 @@ def train(
     quiet: Quiet = False,
     debug: Debug = False,
 ) -> None:
-    """Train the hybrid model.
+    """Train the model.
 
-    Options win over --set, which wins over --config. By default over derived relations, by
-    back-testing, which samples nothing: --sampler, --fanout, --batch-size and --workers are for
-    --set model.relations=observed, the paper's plain form.
+    Options win over --set, which wins over --config. An option that would change nothing is
+    refused.
     """
     with Output(json=json, quiet=quiet, debug=debug) as output:
         options = {
@@ -77,6 +84,7 @@ def train(
             "fanout": integers([fanout], "--fanout") if fanout is not None else None,
             "batch_size": batch_size,
             "workers": workers,
+            "device": device,
             "epochs": epochs,
             "seed": seed,
         }
@@ -88,9 +96,6 @@ def train(
         from finrec_dgl.training import TextSource
         from finrec_dgl.training import train as fit
 
-        unused = unused_options(settings, options)
-        if unused:
-            output.progress.note(f"of no effect, for back-testing samples nothing: {unused}")
         done = fit(
             load_dataset(dataset),
             run,
@@ -102,7 +107,6 @@ def train(
         )
         told = ("best_epoch", "valid_ndcg@10", "refitted", "seconds")
         summary = {"run": str(run), **{name: done.info[name] for name in told}}
-        summary |= {"of no effect": unused} if unused else {}
         output.result(summary, lambda console: show_run(console, summary))
 
 
@@ -114,14 +118,6 @@ def read_config(file: Path | None, sets: list[str], options: dict[str, Any]) -> 
     mapping = apply_sets(read_toml(file) if file else {}, sets)
     mapping.update({name: value for name, value in options.items() if value is not None})
     return read_settings(mapping, where=str(file) if file else "training options")
-
-
-def unused_options(settings: TrainConfig, options: dict[str, Any]) -> str:
-    """The options given that ``settings`` have no use for, one after the other."""
-    sampling = ("sampler", "fanout", "batch_size", "workers")
-    given = [name for name in sampling if options[name] is not None]
-    names = [f"--{name.replace('_', '-')}" for name in given]
-    return ", ".join(names) if settings.loss == "backtest" else ""
 
 
 def show_run(console: Console, summary: dict[str, Any]) -> None:

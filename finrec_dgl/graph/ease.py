@@ -34,15 +34,20 @@ def ease_filters(held: Any, penalties: Sequence[float], users: float = 0.0) -> l
         raise DataError(
             f"EASE inverts a dense matrix between items, and there are {held.shape[1]:,}",
             expected=f"at most {_MOST_ITEMS:,} items",
-            mend="train with model.derived.ease_near=64, compare with itemknn, or keep a k-core",
+            mend="train with model.pair.ease_near=64, compare with itemknn, or keep a k-core",
         )
-    gram = torch.from_numpy((held.T @ (user_weights(held, users) @ held)).toarray()).double()
+    # an item without interactions has no edge: it need not be in what is inverted
+    active = np.flatnonzero(np.asarray(held.sum(axis=0)).ravel())
+    part = held[:, active]
+    gram = torch.from_numpy((part.T @ (user_weights(held, users) @ part)).toarray()).double()
     counts, found = gram.diagonal().clone(), []
     for penalty in penalties:
         gram.diagonal().copy_(counts + penalty)
         inverse = torch.cholesky_inverse(torch.linalg.cholesky(gram))
-        filter_ = inverse.div_(-inverse.diagonal().clone()).float()
-        found.append(filter_.fill_diagonal_(0.0).numpy())
+        weights = inverse.div_(-inverse.diagonal().clone()).float().fill_diagonal_(0.0)
+        whole = np.zeros((held.shape[1], held.shape[1]), np.float32)
+        whole[np.ix_(active, active)] = weights.numpy()
+        found.append(whole)
     return found
 
 

@@ -11,7 +11,7 @@ import scipy.sparse as sp
 import torch
 from torch import Tensor
 
-_DENSE = 2_000  # rows of a matrix whose eigenvectors take seconds all at once
+_DENSE = 400  # rows of a matrix whose eigenvectors take long all at once
 _MOST_ITEMS = 20_000  # a matrix of 1.6 GB
 _ITERATIONS = 6
 
@@ -85,7 +85,7 @@ class CosineFilter:
 def _leading(matrix: Any, rank: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """U, S and V^T of the ``rank`` leading ones, the same each time for one ``seed``.
 
-    Up to 2,000 rows or columns from the eigenvectors of the smaller Gram matrix, all at once; above
+    Up to 400 rows or columns from the eigenvectors of the smaller Gram matrix, all at once; above
     by ``_subspace``.
     """
     tall = matrix.shape[0] >= matrix.shape[1]

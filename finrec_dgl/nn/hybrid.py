@@ -18,21 +18,10 @@ from finrec_dgl.nn.config import HybridConfig
 from finrec_dgl.nn.features import NodeFeatures
 from finrec_dgl.nn.fusion import linear_map
 from finrec_dgl.nn.heads import DotHead, MLPHead
-from finrec_dgl.nn.pseudo import PseudoLabels
 from finrec_dgl.nn.start import Start
 from finrec_dgl.nn.streams import StreamOne, StreamTwo
+from finrec_dgl.relations import ModelShape, PseudoLabels
 from finrec_dgl.sampling import Blocks
-
-
-@dataclass(frozen=True)
-class ModelShape:
-    """What of a data set fixes the shapes of the model's weights."""
-
-    n_users: int
-    n_items: int
-    text_dim: int
-    tie_kinds: tuple[str, ...] = ()
-    pseudo_classes: int = 0
 
 
 @dataclass(frozen=True)

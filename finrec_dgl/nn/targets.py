@@ -18,6 +18,7 @@ from finrec_dgl.base.errors import ConfigError, DataError
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn.config import HybridConfig
+from finrec_dgl.relations.text_near import one_hot
 from finrec_dgl.tables.columns import Field, load_table
 from finrec_dgl.tables.options import ReadOptions
 
@@ -31,28 +32,58 @@ class PseudoTargets:
     classes: tuple[str, ...]
 
 
-def pseudo_targets(
-    config: HybridConfig, dataset: Dataset, snapshot: Snapshot, seed: int = 0
-) -> PseudoTargets:
-    """The targets that ``config.pseudo_target`` names, from nothing but ``snapshot``.
+class PseudoLabeler:
+    """Gives the nodes of any snapshot their pseudo-label targets, of classes fixed once.
 
     ``prototypes``: softmax(sharpness * cosine of e_i to k-means centres of training nodes' text)
-    ``columns``: one-hot categories of products; a user's is the mean over the products they hold
+    ``columns``: one-hot categories of items; a user's is the mean over the items of their history
     ``file``: see ``read_pseudo_file``.
-    A share ``config.pseudo_noise`` of the nodes that have a target is given that of another one.
-    Raises ConfigError where the data set lacks what is asked for.
+
+    Parameters
+    ----------
+    config : HybridConfig
+        Names the kind of targets in ``pseudo_target``. A share ``pseudo_noise`` of the nodes that
+        have a target is given that of another one.
+    dataset : Dataset
+        Where ids and categories are.
+    snapshot : Snapshot
+        What the classes are made of: nothing else has a say in them.
+    seed : int
+        Of k-means, and of what is exchanged.
+
+    Raises
+    ------
+    ConfigError
+        If the data set lacks what is asked for.
     """
-    if config.pseudo_target == "prototypes":
-        found = _prototypes(config, snapshot, seed)
-    elif config.pseudo_target == "columns":
-        found = _columns(config, snapshot)
-    else:
-        found = read_pseudo_file(Path(config.pseudo_file or ""), dataset)
-    return _exchanged(found, config.pseudo_noise, seed) if config.pseudo_noise else found
+
+    def __init__(
+        self, config: HybridConfig, dataset: Dataset, snapshot: Snapshot, seed: int = 0
+    ) -> None:
+        self.config, self.seed = config, seed
+        self._file: PseudoTargets | None = None
+        self._centres = np.zeros((0, 0), np.float32)
+        if config.pseudo_target == "prototypes":
+            self._centres = _centres(config, snapshot, seed)
+        elif config.pseudo_target == "file":
+            self._file = read_pseudo_file(Path(config.pseudo_file or ""), dataset)
+        self.classes = self.targets(snapshot).classes
+
+    def targets(self, snapshot: Snapshot) -> PseudoTargets:
+        """Return the targets of all nodes, from nothing but ``snapshot`` and the classes."""
+        if self._file is not None:
+            found = self._file
+        elif self.config.pseudo_target == "columns":
+            found = _columns(self.config, snapshot)
+        else:
+            found = _prototypes(self.config, snapshot, self._centres)
+        return _exchanged(found, self.config.pseudo_noise, self.seed)
 
 
 def _exchanged(targets: PseudoTargets, share: float, seed: int) -> PseudoTargets:
     """``targets`` in which a drawn ``share`` of the nodes of a type pass theirs on in a circle."""
+    if not share:
+        return targets
     rng = np.random.default_rng(seed)
     target, confidence = dict(targets.target), dict(targets.confidence)
     for name in NODE_TYPES:
@@ -68,7 +99,8 @@ def _text_of(snapshot: Snapshot) -> dict[str, np.ndarray]:
     return {"user": snapshot.user_text, "item": snapshot.item_text}
 
 
-def _prototypes(config: HybridConfig, snapshot: Snapshot, seed: int) -> PseudoTargets:
+def _centres(config: HybridConfig, snapshot: Snapshot, seed: int) -> np.ndarray:
+    """K-means centres at length 1 of the texts of nodes with an interaction, float32 [C, d]."""
     from scipy.cluster.vq import kmeans2
 
     text = _text_of(snapshot)
@@ -82,31 +114,28 @@ def _prototypes(config: HybridConfig, snapshot: Snapshot, seed: int) -> PseudoTa
     points = np.concatenate(sample).astype(np.float32)
     classes = min(config.pseudo_classes, len(np.unique(points, axis=0)))
     if classes == 0:
-        empty = {name: torch.zeros(len(text[name]), 1) for name in NODE_TYPES}
-        none = {name: torch.zeros(len(text[name])) for name in NODE_TYPES}
-        return PseudoTargets(empty, none, ("none",))
+        return np.zeros((0, points.shape[1]), np.float32)
     centres, _ = kmeans2(points, classes, iter=20, minit="++", seed=seed, missing="raise")
     centres /= np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
-    target, confidence = {}, {}
+    return np.asarray(centres, np.float32)
+
+
+def _prototypes(config: HybridConfig, snapshot: Snapshot, centres: np.ndarray) -> PseudoTargets:
+    text, target, confidence = _text_of(snapshot), {}, {}
     for name in NODE_TYPES:
-        cosine = torch.from_numpy(np.asarray(text[name] @ centres.T, dtype=np.float32))
-        target[name] = torch.softmax(config.pseudo_sharpness * cosine, dim=1)
-        confidence[name] = torch.from_numpy(known[name].astype(np.float32))
-    return PseudoTargets(target, confidence, tuple(f"prototype {k}" for k in range(classes)))
+        known = np.any(text[name], axis=1) & (len(centres) > 0)
+        cosine = text[name] @ centres.T if len(centres) else np.zeros((len(known), 1), np.float32)
+        sharp = config.pseudo_sharpness * torch.from_numpy(np.asarray(cosine, np.float32))
+        target[name] = torch.softmax(sharp, dim=1) if len(centres) else sharp
+        confidence[name] = torch.from_numpy(known.astype(np.float32))
+    names = tuple(f"prototype {k}" for k in range(len(centres))) or ("none",)
+    return PseudoTargets(target, confidence, names)
 
 
 def _some(rows: np.ndarray, limit: int, rng: np.random.Generator) -> np.ndarray:
     if len(rows) <= limit:
         return rows
     return rows[np.sort(rng.choice(len(rows), limit, replace=False))]
-
-
-def one_hot(codes: np.ndarray) -> np.ndarray:
-    """float32 [n, largest code + 1]: a row's code as a one, none where it is -1, unknown."""
-    rows = np.zeros((len(codes), int(codes.max(initial=-1)) + 1), np.float32)
-    known = codes >= 0
-    rows[known, codes[known]] = 1.0
-    return rows
 
 
 def _columns(config: HybridConfig, snapshot: Snapshot) -> PseudoTargets:

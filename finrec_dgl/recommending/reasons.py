@@ -23,14 +23,14 @@ from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.dataset.snapshot import FROM_POSTS
 from finrec_dgl.kernels import Edges, Layer, relation_edges
 from finrec_dgl.nn import HybridRecommender, NodeFeatures
-from finrec_dgl.recommending.derived import (
-    derived_effects,
-    derived_evidence,
-    derived_popularity,
-)
 from finrec_dgl.recommending.evidence import Evidence, holdings, tied
+from finrec_dgl.recommending.pair import (
+    pair_effects,
+    pair_evidence,
+    pair_popularity,
+)
 from finrec_dgl.sampling import Blocks
-from finrec_dgl.training import DerivedScorer, ModelScorer, SampledScorer
+from finrec_dgl.training import ModelScorer, PairScorer, SampledScorer
 
 MOST_REASONS = 3
 FEWEST_TO_TELL = 3
@@ -172,7 +172,7 @@ def _with_copies(graph: Any, user: int, evidence: Sequence[Evidence]) -> Layer:
 
 
 def explain(
-    scorer: ModelScorer | SampledScorer | DerivedScorer,
+    scorer: ModelScorer | SampledScorer | PairScorer,
     dataset: Dataset,
     user: int,
     items: np.ndarray,
@@ -185,10 +185,10 @@ def explain(
     product's vector.
     """
     snapshot = scorer.snapshot
-    if isinstance(scorer, DerivedScorer):
-        evidence = derived_evidence(scorer, user)
-        effects = derived_effects(scorer, user, evidence, items)
-        popularity = derived_popularity(scorer, user, items)
+    if isinstance(scorer, PairScorer):
+        evidence = pair_evidence(scorer, user)
+        effects = pair_effects(scorer, user, evidence, items)
+        popularity = pair_popularity(scorer, user, items)
     else:
         model, features = scorer.model, scorer.features
         evidence = evidence_of(model, snapshot, features, user)

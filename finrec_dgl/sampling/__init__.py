@@ -4,18 +4,22 @@ from __future__ import annotations
 
 from typing import Any
 
+from finrec_dgl.sampling.fanouts import FULL, Fanouts, fanouts_of
 from finrec_dgl.sampling.layers import Blocks, whole_graph
 from finrec_dgl.sampling.negatives import NEGATIVES, NegativeSampler
 from finrec_dgl.sampling.neighbours import NeighborSampler
 from finrec_dgl.sampling.order import SeedGroups
 
 __all__ = [
+    "FULL",
     "NEGATIVES",
     "Blocks",
+    "Fanouts",
     "NegativeSampler",
     "NeighborSampler",
     "SeedGroups",
     "TemporalNeighborSampler",
+    "fanouts_of",
     "whole_graph",
 ]
 

@@ -6,8 +6,9 @@ Where the split is not by date, an episode is the world with some of its pairs h
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -17,22 +18,21 @@ from torch.nn import functional
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset, Snapshot
-from finrec_dgl.dataset.snapshot import without_nodes
+from finrec_dgl.dataset.snapshot import pair_keys, without_nodes, without_pairs
 from finrec_dgl.dataset.windows import FEWEST_USERS, Window, hidden_windows, windows
-from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn import (
-    DerivedRecommender,
     Evidence,
     HybridRecommender,
     NodeFeatures,
+    PairRecommender,
+    PseudoLabeler,
     PseudoTargets,
-    World,
     features_of,
-    learn_vectors,
-    pseudo_loss,
 )
+from finrec_dgl.relations import GraphView, pseudo_loss
 from finrec_dgl.sampling import whole_graph
 from finrec_dgl.training.config import TrainConfig
+from finrec_dgl.training.losses import recommendation_loss
 from finrec_dgl.training.step import JointLoss
 
 
@@ -89,34 +89,58 @@ def past_tasks(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> lis
 def episodes(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> list[Episode]:
     """The episodes that what is known in ``snapshot`` makes: see ``past_tasks``.
 
-    With derived relations each knows a share of the products (``cold_share``) by their text only,
+    With the pair readout each knows a share of the products (``cold_share``) by their text only,
     another draw in each, so that the model learns where new ones stand among the others. Raises
     DataError where there is not one with enough to predict.
     """
-    found = []
-    share = config.model.derived.cold_share if config.model.relations == "derived" else 0.0
+    found: list[Episode] = []
+    seen = np.zeros(dataset.n_users, np.int64)
+    share = config.model.pair.cold_share if config.model.readout == "pair" else 0.0
     text = config.model.text and dataset.vectors.shape[1] > 0
     for number, one in enumerate(past_tasks(dataset, snapshot, config)):
         world = one.snapshot
         if share and text:
             rng = np.random.default_rng((config.seed, number))
             world = without_nodes(world, "item", rng.random(world.n_items) < share)
+        if config.seeds_per_user:
+            one = _of_users(one, seen < config.seeds_per_user)
+        if not len(one.targets):
+            continue
         found.append(episode_of(one, world, config.window_users, config.seed + number))
+        seen[found[-1].users] += 1
     if not found:
         raise DataError(
             "there is nothing to back-test on: no earlier window, and too few users to hide "
             "interactions of",
             expected=f"{FEWEST_USERS} users with two products or more before validation",
             where=str(dataset.path),
-            mend="train with model.relations=observed and loss=softmax",
+            mend="train with model.readout=tower and loss=softmax",
         )
     return found
 
 
-def listwise_loss(scores: Tensor, episode: Episode, floor: float = 0.0) -> Tensor:
-    """-sum of weight * log(p + floor), p the softmax over the allowed products: a scalar.
+def _of_users(window: Window, kept: np.ndarray) -> Window:
+    """``window`` with the targets of the users ``kept`` (bool [U]) alone."""
+    return replace(window, targets=window.targets.where(kept[window.targets.user]))
 
-    The mean over users. A target far below ``floor``, which no first page would hold, has hardly a
+
+def known_in_all(windows: Sequence[Episode], snapshot: Snapshot) -> Snapshot:
+    """``snapshot`` without the pairs that a window does not know.
+
+    What training starts from is made of it: else a start would hold the targets it is to find.
+    """
+    keys = pair_keys(snapshot.pairs.user, snapshot.pairs.item, snapshot.n_items)
+    inside = np.ones(len(keys), bool)
+    for one in windows:
+        pairs = one.snapshot.pairs
+        inside &= np.isin(keys, pair_keys(pairs.user, pairs.item, snapshot.n_items))
+    return without_pairs(snapshot, ~inside)
+
+
+def listwise_loss(scores: Tensor, episode: Episode, floor: float = 0.0) -> Tensor:
+    """Return -sum of weight * log(p + floor), p the softmax over the allowed items: a scalar.
+
+    The mean over users. A target far below ``floor``, which no first page would show, has hardly a
     gradient; with 0 it is such targets that the likelihood is mostly about.
     """
     masked = scores.masked_fill(~episode.allowed, -1e9)
@@ -126,96 +150,166 @@ def listwise_loss(scores: Tensor, episode: Episode, floor: float = 0.0) -> Tenso
     return -(each * episode.weight).sum()
 
 
-class Backtest:
-    """The steps of an epoch: one episode each, in an order of its own.
+def episode_loss(scores: Tensor, episode: Episode, config: TrainConfig) -> Tensor:
+    """Return the loss that ``config`` names, of the seeds' scores [B, I]: a scalar."""
+    if config.loss == "backtest":
+        return listwise_loss(scores, episode, config.loss_floor)
+    positive = scores[episode.row, episode.item]
+    # a target is no negative of another one of the same seed
+    allowed = episode.allowed.clone()
+    allowed[episode.row, episode.item] = False
+    return recommendation_loss(config.loss, positive, scores, allowed, episode.row)
 
-    ``snapshot``: the world as of the end of the time to learn from; ``targets``: of the
-    pseudo-labels in it, which all episodes share, since classes found anew in each would not be the
-    same ones; ``progress`` hears of vectors that are learned for each episode. Raises DataError as
-    ``episodes`` does.
+
+class Backtest:
+    """The steps of an epoch: a batch of the seeds of one window each, in an order of its own.
+
+    Parameters
+    ----------
+    model : HybridRecommender or PairRecommender
+        What is trained.
+    windows : sequence of Episode
+        See ``episodes``.
+    config : TrainConfig
+        The loss, the sizes, the fanouts.
+    labeler : PseudoLabeler or None
+        Gives each window's nodes their pseudo-label targets, as of that window.
+    progress : Progress
+        Hears of every window that is made.
     """
 
     def __init__(
         self,
-        model: HybridRecommender | DerivedRecommender,
-        dataset: Dataset,
-        snapshot: Snapshot,
+        model: HybridRecommender | PairRecommender,
+        windows: Sequence[Episode],
         config: TrainConfig,
-        targets: PseudoTargets | None,
+        labeler: PseudoLabeler | None,
         progress: Progress = SILENT,
     ) -> None:
         self.model = model
         self.config = config
-        self.episodes = episodes(dataset, snapshot, config)
-        self.scenes = [self._scene(number, progress) for number in range(len(self.episodes))]
-        self.labels = _labels(snapshot, targets) if targets else None
+        self.labeler = labeler if model.pseudo is not None else None
+        with progress.task("windows", len(windows), "windows") as task:
+
+            def make(number: int) -> list[_PairBatch] | list[_TowerBatch]:
+                name = f"window {number + 1} of {len(windows)}"
+                made = self._window(windows[number], number, progress, name)
+                task.advance(1)
+                return made
+
+            numbers = range(len(windows))
+            if config.workers:
+                with ThreadPoolExecutor(config.workers) as pool:
+                    found = list(pool.map(make, numbers))
+            else:
+                found = [make(number) for number in numbers]
+        self.batches: list[_PairBatch | _TowerBatch] = [one for some in found for one in some]
 
     def epoch(self, epoch: int) -> Iterator[tuple[JointLoss, int]]:
-        """The joint loss of each episode and how many targets it has."""
-        order = np.random.default_rng((self.config.seed, epoch)).permutation(len(self.episodes))
+        """The joint loss of each batch and how many targets it has."""
+        order = np.random.default_rng((self.config.seed, epoch)).permutation(len(self.batches))
         for number in order.tolist():
-            yield self._loss(number), len(self.episodes[number].row)
+            yield self._loss(self.batches[number]), len(self.batches[number].episode.row)
 
-    def _scene(self, number: int, progress: Progress) -> _Derived | _Observed:
-        model, episode = self.model, self.episodes[number]
-        if not isinstance(model, DerivedRecommender):
-            return _Observed(model, episode)
-        vectors = None
-        if model.vectors is not None:
-            vectors = learn_vectors(
-                episode.snapshot.matrix(),
-                model.config.derived,
-                self.config.seed,
-                progress,
-                f"vectors, window {number + 1} of {len(self.episodes)}",
-            )
-        return _Derived(model, episode, vectors)
+    def _window(
+        self, episode: Episode, number: int, progress: Progress, name: str
+    ) -> list[_PairBatch] | list[_TowerBatch]:
+        """The batches of one window; what its relations learn, they learn of its own past."""
+        model, config = self.model, self.config
+        parts = _split(episode, config.batch_size)
+        targets = self.labeler.targets(episode.snapshot) if self.labeler is not None else None
+        if not isinstance(model, PairRecommender):
+            return [_TowerBatch(model, one, targets) for one in parts]
+        fanouts = config.pair_fanouts(episode.snapshot, number)
+        view = GraphView(episode.snapshot, config.torch_device(), fanouts)
+        model.prepare(view, config.seed, progress, name)
+        found = [_PairBatch(model, view, one, targets) for one in parts]
+        view.forget()  # there is a view for each window, and all are kept
+        return found
 
-    def _loss(self, number: int) -> JointLoss:
-        """Formula (7), its last term the distance to the start where relations are derived."""
-        config, scene = self.config, self.scenes[number]
-        rec = listwise_loss(scene.scores(), self.episodes[number], config.loss_floor)
+    def _loss(self, batch: _PairBatch | _TowerBatch) -> JointLoss:
+        """Formula (7); its last term is the distance to the start with the pair readout."""
+        config = self.config
+        rec = episode_loss(batch.scores(), batch.episode, config)
         pseudo = rec.new_zeros(())
-        if self.model.pseudo is not None and self.labels is not None:
-            text, target, confidence = self.labels
+        if self.model.pseudo is not None and batch.labels is not None:
+            text, target, confidence = batch.labels
             pseudo = pseudo_loss(self.model.pseudo(text), target, confidence)
-        reg = scene.regularisation(config)
+        reg = batch.regularisation(config)
         total = config.lambda_rec * rec + config.lambda_pseudo * pseudo + reg
         return JointLoss(total, rec.detach(), pseudo.detach(), reg.detach())
 
 
-def _labels(snapshot: Snapshot, targets: PseudoTargets) -> tuple[Tensor, Tensor, Tensor]:
-    """Texts [n, d], targets [n, C] and confidences [n] of the nodes that have a target."""
-    text = torch.from_numpy(np.concatenate([snapshot.user_text, snapshot.item_text]))
-    target = torch.cat([targets.target[name] for name in NODE_TYPES])
-    confidence = torch.cat([targets.confidence[name] for name in NODE_TYPES])
+def _split(episode: Episode, size: int) -> list[Episode]:
+    """The episode in parts of at most ``size`` users; the weights of each part add up to 1."""
+    if len(episode.users) <= size:
+        return [episode]
+    found = []
+    for start in range(0, len(episode.users), size):
+        inside = (episode.row >= start) & (episode.row < start + size)
+        weight = episode.weight[inside]
+        found.append(
+            Episode(
+                episode.snapshot,
+                episode.users[start : start + size],
+                episode.row[inside] - start,
+                episode.item[inside],
+                weight / weight.sum(),
+                episode.allowed[start : start + size],
+            )
+        )
+    return found
+
+
+def _labels(
+    episode: Episode, targets: PseudoTargets | None, device: torch.device
+) -> tuple[Tensor, ...] | None:
+    """Texts [n, d], targets [n, C] and confidences [n] of the seeds and all items that have any."""
+    if targets is None:
+        return None
+    users, snapshot = episode.users, episode.snapshot
+    text = torch.from_numpy(np.concatenate([snapshot.user_text[users], snapshot.item_text]))
+    target = torch.cat([targets.target["user"][users], targets.target["item"]])
+    confidence = torch.cat([targets.confidence["user"][users], targets.confidence["item"]])
     sure = confidence > 0
-    return text[sure], target[sure], confidence[sure]
+    return tuple(one[sure].to(device) for one in (text, target, confidence))
 
 
-class _Derived:
-    """An episode's world and what it says of the users, made once."""
+class _PairBatch:
+    """Some seeds of a window, and what its graph says of them, made once."""
 
     def __init__(
-        self, model: DerivedRecommender, episode: Episode, vectors: np.ndarray | None
+        self,
+        model: PairRecommender,
+        view: GraphView,
+        episode: Episode,
+        targets: PseudoTargets | None,
     ) -> None:
         self.model = model
-        self.world = World(episode.snapshot, model.config.derived, vectors)
-        self.evidence: Evidence = model.evidence(self.world, self.world.receivers(episode.users))
-        self.world.forget_filters()  # there is a world an episode, and all are kept
+        self.labels = _labels(episode, targets, view.device)
+        self.episode = _moved(episode, view.device)
+        self.evidence: Evidence = model.evidence(view, view.seeds(episode.users))
 
     def scores(self) -> Tensor:
-        return self.model(self.world, self.evidence)
+        return self.model(self.evidence)
 
     def regularisation(self, config: TrainConfig) -> Tensor:
         return config.lambda_start * self.model.squared_distance()
 
 
-class _Observed:
-    """An episode's whole graph, for the paper's plain form."""
+def _moved(episode: Episode, device: torch.device) -> Episode:
+    tensors = (episode.row, episode.item, episode.weight, episode.allowed)
+    return Episode(episode.snapshot, episode.users, *(one.to(device) for one in tensors))
 
-    def __init__(self, model: HybridRecommender, episode: Episode) -> None:
-        self.model = model
+
+class _TowerBatch:
+    """Some seeds of a window and its whole graph, for the tower readout."""
+
+    def __init__(
+        self, model: HybridRecommender, episode: Episode, targets: PseudoTargets | None
+    ) -> None:
+        self.model, self.episode = model, episode
+        self.labels = _labels(episode, targets, torch.device("cpu"))
         self.users = torch.from_numpy(episode.users)
         self.features: NodeFeatures = features_of(episode.snapshot, model.config.half_life)
         self.blocks = whole_graph(episode.snapshot.layer(), model.config.depth)

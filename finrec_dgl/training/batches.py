@@ -82,7 +82,7 @@ class Batches:
                 None if social else (INTERACTS, INTERACTED_BY),
                 silent_relations(model, snapshot.item_text.shape[1]),
             )
-            if config.sampler == "neighbor" and depth
+            if depth and config.samples(snapshot)
             else None
         )
         self.native = choose(model.kernels, torch.empty(0)) == "native"

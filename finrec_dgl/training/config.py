@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import torch
+
 from finrec_dgl.base.config import choice, from_mapping, refuse
+from finrec_dgl.dataset import Snapshot
+from finrec_dgl.kernels.device import device_problems, find_device
 from finrec_dgl.nn import HybridConfig
-from finrec_dgl.sampling import NEGATIVES
+from finrec_dgl.sampling import FULL, NEGATIVES, Fanouts, fanouts_of
+from finrec_dgl.sampling.fanouts import HOPS
 from finrec_dgl.training.contrastive import FinetuneConfig
 
-SAMPLERS = ("full", "neighbor")
+SAMPLERS = ("auto", "full", "neighbor")
+LR_SCHEDULES = ("constant", "cosine")
+TOWER_FANOUT, PAIR_FANOUT = (10, 10, 10), (-1, 200, -1)
+"""Neighbours a hop where the configuration names none; with the pair readout: all items of a seed,
+200 of an item's users, all items of these."""
+MOST_NEIGHBOURS = 50_000
+"""Users two hops from a user on average up to which ``auto`` takes them all."""
 LOSSES = ("softmax", "bpr", "bce", "backtest")
 MOST_PRODUCTS = 20_000
 """Products up to which ``auto`` takes all as negatives: 4,096 rows of so many take 330 MB."""
@@ -20,31 +33,36 @@ MANY_INTERACTIONS, TOGETHER = 10_000_000, 4
 then minutes, and in the same time grouped ones learn more."""
 
 PLAIN: Mapping[str, Any] = {
+    "sampler": "full",
     "loss": "softmax",
+    "lr_schedule": "constant",
     "windows": 16,
     "lr": 1e-4,
     "epochs": 60,
     "average": 0,
 }
-"""Defaults of the paper's plain form: small steps over observed relations, stopping early."""
+"""Defaults of the tower readout, the paper's plain form: small steps, stopping early."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
     """How to train. Raises ConfigError, naming every field out of range.
 
-    The defaults are of derived relations and back-testing; ``plain`` has those of the paper's form.
+    The defaults are of the pair readout and back-testing; ``plain`` has those of the paper's form.
 
     ``finetune``      whether and how the text encoder is fine-tuned before
-    ``sampler``       ``full``: whole-graph propagation; ``neighbor``: sampled blocks (of no effect
-                      with ``backtest``, which scores whole episodes)
-    ``fanout``        neighbours a node and relation, from the seeds outwards (-1: all); the last
-                      one holds for deeper layers
-    ``batch_size``    positives a step
+    ``sampler``       ``full``: all neighbours; ``neighbor``: as many as ``fanout`` says are drawn;
+                      ``auto``: all, where a user has at most 50,000 others two hops away on average
+    ``fanout``        neighbours drawn at each hop, from the seeds outwards (-1: all). Pair readout:
+                      items of a seed, users of an item, items of a peer (default -1, 200, -1).
+                      Tower: of a node in each relation; the last number holds for deeper layers
+                      (default 10, 10, 10)
+    ``device``        where tensors are: ``cpu``, ``cuda``, ``cuda:N``; ``auto``: a GPU if there is
+    ``batch_size``    positives a step; with ``backtest`` seeds of one window a step
     ``seeds_per_user`` at most so many positives of a user stand together in a step, drawn anew each
                       epoch and never all that there are, and share neighbours and scores; 0: one,
                       and four where there are more than 10,000,000 interactions
-    ``workers``       processes that sample blocks (``neighbor``); 0: in this one
+    ``workers``       processes that sample blocks, or threads that make windows; 0: neither
     ``prefetch``      batches that a thread makes ahead where there are no workers; 0: none
     ``loss``          ``softmax``, ``bpr`` or ``bce`` predict the interactions of one graph;
                       ``backtest`` those of earlier windows, each from the graph before it, or
@@ -68,6 +86,7 @@ class TrainConfig:
                       ``lambda_reg`` is on dense weights, ``lambda_ids`` on learned node vectors,
                       ``lambda_start`` on the distance of derived relations' weights to their start
     ``lr``            Adam's step size;  ``clip``: largest norm of the gradient
+    ``lr_schedule``   ``constant``, or ``cosine``: ``lr`` falls to 0 over the epochs
     ``steps``         batches an epoch, of those that there are; 0: all, each interaction once
     ``valid_users``   validation judges so many users at most, drawn once; 0: all
     ``epochs``        at most;  ``patience``: epochs without a better validation NDCG@10
@@ -78,8 +97,9 @@ class TrainConfig:
 
     model: HybridConfig = field(default_factory=HybridConfig)
     finetune: FinetuneConfig = field(default_factory=FinetuneConfig)
-    sampler: str = "full"
-    fanout: tuple[int, ...] = (10, 10, 10)
+    sampler: str = "auto"
+    fanout: tuple[int, ...] = ()
+    device: str = "auto"
     batch_size: int = 4096
     seeds_per_user: int = 0
     workers: int = 0
@@ -100,6 +120,7 @@ class TrainConfig:
     lambda_ids: float = 1e-3
     lambda_start: float = 1e-3
     lr: float = 0.05
+    lr_schedule: str = "cosine"
     clip: float = 1.0
     steps: int = 0
     valid_users: int = 50_000
@@ -113,6 +134,8 @@ class TrainConfig:
         problems = [
             *choice("sampler", self.sampler, SAMPLERS),
             *choice("loss", self.loss, LOSSES),
+            *choice("lr_schedule", self.lr_schedule, LR_SCHEDULES),
+            *device_problems(self.device),
             *choice("negatives", self.negatives, ("auto", *NEGATIVES)),
         ]
         for name in (
@@ -131,19 +154,21 @@ class TrainConfig:
         for name in ("lr", "clip"):
             if not getattr(self, name) > 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected above 0")
-        if self.model.relations == "derived" and self.loss != "backtest":
-            problems.append(
-                f"loss is {self.loss}, expected backtest: relations are derived; "
-                "with another loss set model.relations to observed"
-            )
-        if not self.fanout or any(one == 0 or one < -1 for one in self.fanout):
+        if any(one == 0 or one < -1 for one in self.fanout):
             problems.append(f"fanout is {list(self.fanout)}, expected positive numbers, or -1: all")
+        if self.model.readout == "tower" and self.device not in ("auto", "cpu"):
+            problems.append(f"device is {self.device}, but the tower readout computes on the cpu")
+        if self.model.readout == "pair" and len(self.fanout) > len(HOPS):
+            problems.append(
+                f"fanout is {list(self.fanout)}, expected at most {len(HOPS)} numbers: "
+                + ", ".join(HOPS)
+            )
         refuse(problems, where="training")
 
     @classmethod
     def plain(cls, **fields: Any) -> TrainConfig:
-        """The paper's form over observed relations: ``PLAIN`` where ``fields`` do not say else."""
-        model = replace(fields.pop("model", HybridConfig()), relations="observed")
+        """The paper's form, the tower readout: ``PLAIN`` where ``fields`` do not say else."""
+        model = replace(fields.pop("model", HybridConfig()), readout="tower")
         return cls(model=model, **{**PLAIN, **fields})
 
     def negatives_of(self, n_items: int) -> str:
@@ -159,15 +184,90 @@ class TrainConfig:
         return TOGETHER if interactions > MANY_INTERACTIONS else 1
 
     def fanouts(self, depth: int) -> tuple[int, ...]:
-        """One fanout for each of ``depth`` layers."""
-        return (*self.fanout, *[self.fanout[-1]] * depth)[:depth]
+        """One fanout for each of ``depth`` layers of the tower readout."""
+        fanout = self.fanout or TOWER_FANOUT
+        return (*fanout, *[fanout[-1]] * depth)[:depth]
+
+    def samples(self, snapshot: Snapshot) -> bool:
+        """Whether neighbours are drawn in the graph of ``snapshot``."""
+        if self.sampler != "auto":
+            return self.sampler == "neighbor"
+        return two_hops(snapshot) > MOST_NEIGHBOURS
+
+    def pair_fanouts(self, snapshot: Snapshot, number: int) -> Fanouts:
+        """The fanouts of the pair readout in ``snapshot``; ``number``: which draw of the seed."""
+        if not self.samples(snapshot):
+            return FULL
+        key = hash((self.seed, number)) % 2**63
+        return fanouts_of(self.fanout or PAIR_FANOUT, key)
+
+    def lr_share(self, epoch: int) -> float:
+        """The share of ``lr`` in ``epoch``, from 1: with ``cosine`` it falls from 1 towards 0."""
+        if self.lr_schedule == "constant":
+            return 1.0
+        return 0.5 * (1 + math.cos(math.pi * (epoch - 1) / self.epochs))
+
+    def torch_device(self) -> torch.device:
+        """The device that ``device`` names. Raises UsageError where there is none such.
+
+        The tower readout computes on the CPU.
+        """
+        return find_device("cpu" if self.model.readout == "tower" else self.device)
+
+
+def two_hops(snapshot: Snapshot) -> float:
+    """Users two hops from a user, a mean over users with an interaction; repeats count."""
+    holders = np.bincount(snapshot.pairs.item, minlength=1).astype(np.float64)
+    active = np.count_nonzero(np.diff(snapshot.pairs.indptr(snapshot.n_users)))
+    return float((holders**2).sum() / max(active, 1))
 
 
 def read_settings(mapping: Mapping[str, Any], *, where: str = "configuration") -> TrainConfig:
     """The configuration of a nested mapping, as ``from_mapping`` makes it.
 
-    Where it says that relations are observed, absent keys have the defaults of ``PLAIN``.
+    Where it names the tower readout, absent keys have the defaults of ``PLAIN``. Raises ConfigError
+    for a key that has no effect beside the others.
     """
     model = mapping.get("model")
-    observed = isinstance(model, Mapping) and model.get("relations") == "observed"
-    return from_mapping(TrainConfig, {**(PLAIN if observed else {}), **mapping}, where=where)
+    tower = isinstance(model, Mapping) and model.get("readout") == "tower"
+    config = from_mapping(TrainConfig, {**(PLAIN if tower else {}), **mapping}, where=where)
+    refuse(without_effect(config, mapping), where=where)
+    return config
+
+
+_BATCHED = ("prefetch", "negatives", "n_negatives", "reject_held")
+_WINDOWS = ("windows", "window_step", "warm_up", "window_users", "hidden_core")
+_TOWER_MODEL = (
+    *("ids", "ids_start", "spectral_power", "spectral_users", "dim", "dim_two", "layers"),
+    *("linear_layers", "heads", "fusion", "fusion_two", "head", "half_life", "item_bias"),
+    *("dropout", "attention_dropout", "text_dropout", "init_scale", "kernels"),
+)
+
+
+def without_effect(config: TrainConfig, given: Mapping[str, Any]) -> list[str]:
+    """The keys of the nested mapping ``given`` that change nothing, with the reason."""
+    model = given.get("model")
+    named = {f"model.{key}" for key in model} if isinstance(model, Mapping) else set()
+    named |= {key for key in given if key != "model"}
+    pair, backtest = config.model.readout == "pair", config.loss == "backtest"
+    dead: dict[str, str] = {}
+    if pair:
+        reason = "only the tower readout reads it: set model.readout=tower"
+        dead |= dict.fromkeys((f"model.{key}" for key in _TOWER_MODEL), reason)
+        dead |= dict.fromkeys(("lambda_reg", "lambda_ids", "steps"), reason)
+    else:
+        reason = "only the pair readout reads it: set model.readout=pair"
+        dead |= dict.fromkeys(("model.pair", "lambda_start"), reason)
+    if pair or backtest:
+        reason = "only the tower readout, with another loss than backtest, reads it"
+        dead |= dict.fromkeys(_BATCHED, reason)
+    else:
+        reason = "only windows read it: the loss is not backtest"
+        dead |= dict.fromkeys(_WINDOWS, reason)
+    if not backtest:
+        dead["loss_floor"] = "only loss=backtest reads it"
+    if config.average:
+        dead["patience"] = "weights are averaged, so nothing stops early: set average=0"
+    if config.sampler == "full":
+        dead["fanout"] = "sampler=full takes every neighbour"
+    return [f"{key} has no effect: {dead[key]}" for key in sorted(named & dead.keys())]

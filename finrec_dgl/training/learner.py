@@ -12,13 +12,13 @@ from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.evaluation import Scorer
 from finrec_dgl.nn import (
-    DerivedRecommender,
-    PseudoTargets,
-    learn_vectors,
-    pseudo_targets,
+    HybridRecommender,
+    PairRecommender,
+    PseudoLabeler,
     start_of,
 )
-from finrec_dgl.training.backtest import Backtest
+from finrec_dgl.relations import GraphView
+from finrec_dgl.training.backtest import Backtest, episodes, known_in_all
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import finite
 from finrec_dgl.training.model import build_model, parameter_groups
@@ -43,28 +43,29 @@ class Learner:
         progress: Progress = SILENT,
     ) -> None:
         self.config = config
-        targets = _targets(dataset, snapshot, config)
-        self.model = build_model(config, dataset, len(targets.classes) if targets else 0)
-        if not isinstance(self.model, DerivedRecommender):
-            self.model.start_from(start_of(config.model, snapshot, config.seed))
-        if isinstance(self.model, DerivedRecommender) or config.loss == "backtest":
-            self.objective: Backtest | Reconstruction = Backtest(
-                self.model, dataset, snapshot, config, targets, progress
-            )
-        else:
+        windowed = config.model.readout == "pair" or config.loss == "backtest"
+        windows = episodes(dataset, snapshot, config) if windowed else []
+        # what training starts from knows no target of any window
+        origin = known_in_all(windows, snapshot) if windowed else snapshot
+        labeler = _labeler(dataset, origin, config)
+        self.model = build_model(config, dataset, len(labeler.classes) if labeler else 0)
+        self.model.to(config.torch_device())
+        self.objective: Backtest | Reconstruction
+        if isinstance(self.model, HybridRecommender):
+            self.model.start_from(start_of(config.model, origin, config.seed))
+        if windowed:
+            self.objective = Backtest(self.model, windows, config, labeler, progress)
+        elif isinstance(self.model, HybridRecommender):
+            targets = labeler.targets(snapshot) if labeler else None
             self.objective = Reconstruction(self.model, snapshot, config, targets)
             self.model.row_gradients = self.objective.batches.sampler is not None
-        if isinstance(self.model, DerivedRecommender) and self.model.vectors is not None:
-            known = learn_vectors(
-                snapshot.matrix(),
-                config.model.derived,
-                config.seed,
-                progress,
-                "vectors, all that is known",
-            )
-            self.model.vectors.copy_(torch.from_numpy(known))
+        if isinstance(self.model, PairRecommender):
+            view = GraphView(snapshot, config.torch_device())
+            self.model.prepare(view, config.seed, progress, "all that is known")
+            self.model.settle(view)
         groups = parameter_groups(self.model, config.lr)
         self.optimiser = RowAdam(groups, lr=config.lr)
+        self._lr = [group["lr"] for group in self.optimiser.param_groups]
         self.sums: dict[str, Tensor] = {}
 
     def epoch(self, epoch: int, where: str | None = None) -> dict[str, float]:
@@ -73,6 +74,8 @@ class Learner:
         Raises TrainingError where the loss is no longer finite; ``where`` names the run.
         """
         self.model.train()
+        for group, full in zip(self.optimiser.param_groups, self._lr, strict=True):
+            group["lr"] = full * self.config.lr_share(epoch)
         started = time.perf_counter()
         sums = torch.zeros(4, dtype=torch.float64)
         seen = 0
@@ -134,7 +137,7 @@ def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> Scorer:
     return scorer_of(learner.model, snapshot, config)
 
 
-def _targets(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> PseudoTargets | None:
+def _labeler(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> PseudoLabeler | None:
     if not config.model.uses_pseudo or not dataset.vectors.shape[1]:
         return None
-    return pseudo_targets(config.model, dataset, snapshot, config.seed)
+    return PseudoLabeler(config.model, dataset, snapshot, config.seed)

@@ -31,7 +31,7 @@ from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.finetune import TextSource, check_finetune, fine_tuned
 from finrec_dgl.training.learner import Learner
 from finrec_dgl.training.metrics import MetricsLog
-from finrec_dgl.training.run import MARKER, Run, load_run
+from finrec_dgl.training.run import MARKER, SCHEMA, Run, load_run
 from finrec_dgl.training.scoring import scorer_of
 from finrec_dgl.training.tuned import drop_tuned
 
@@ -66,6 +66,7 @@ def train(
     if resume and (run / MARKER).exists():
         _check_resumable(run, dataset, config)
     else:
+        config.torch_device()
         check_writable_folder(run, marker=MARKER, overwrite=overwrite)
         check_finetune(dataset, config.finetune, texts)
         _begin(run, dataset, config)
@@ -264,7 +265,7 @@ def _begin(run: Path, dataset: Dataset, config: TrainConfig) -> None:
     write_json(
         run / MARKER,
         {
-            "schema": 1,
+            "schema": SCHEMA,
             "state": "training",
             "dataset": {"path": str(Path(dataset.path).resolve()), "hash": dataset.hash},
             "versions": {

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +10,18 @@ from finrec_dgl.base.config import from_mapping
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.base.files import read_json
 from finrec_dgl.dataset import Dataset, load_dataset
-from finrec_dgl.nn import DerivedRecommender, HybridRecommender
+from finrec_dgl.nn import HybridRecommender, PairRecommender
 from finrec_dgl.training.checkpoint import load_weights, put_weights
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.metrics import read_metrics
 from finrec_dgl.training.model import build_model
-from finrec_dgl.training.scoring import DerivedScorer, ModelScorer, SampledScorer, scorer_of
+from finrec_dgl.training.scoring import ModelScorer, PairScorer, SampledScorer, scorer_of
 from finrec_dgl.training.tuned import with_tuned_vectors
 
 MARKER = "run.json"
-SCHEMA = 1
+SCHEMA = 2
+_LABELS = "project.bias"
+"""How the weights end whose length is the number of pseudo-label classes."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Run:
         """The records of training, one an epoch and phase."""
         return read_metrics(self.path / "metrics.jsonl")
 
-    def model(self, split: str = "test") -> HybridRecommender | DerivedRecommender:
+    def model(self, split: str = "test") -> HybridRecommender | PairRecommender:
         """The model with the weights that may be judged on ``split``.
 
         ``valid``: those that never saw the validation part. ``test``: those refitted on all before
@@ -45,19 +47,21 @@ class Run:
         refitted = split == "test" and self.info["refitted"]
         path = self.path / ("model.safetensors" if refitted else "selected.safetensors")
         weights = load_weights(path)
-        classes = len(weights.get("pseudo.project.bias", ()))
+        classes = sum(len(one) for name, one in weights.items() if name.endswith(_LABELS))
         model = build_model(self.config, self.dataset, classes)
         put_weights(model, weights, path)
         return model.eval()
 
-    def scorer(self, split: str = "test") -> ModelScorer | SampledScorer | DerivedScorer:
+    def scorer(self, split: str = "test") -> ModelScorer | SampledScorer | PairScorer:
         """Scores in the world as ``split`` may see it: before validation, or before the cut."""
         stage = "train" if split == "valid" else "fit"
         return scorer_of(self.model(split), self.dataset.snapshot(stage), self.config)
 
 
-def load_run(path: Path, dataset: Dataset | Path | None = None) -> Run:
+def load_run(path: Path, dataset: Dataset | Path | None = None, device: str = "auto") -> Run:
     """Open a finished run. ``dataset``: where its data set is now, if it was moved.
+
+    ``device``: where it is to compute, whatever device it was trained on; ``auto``: a GPU if any.
 
     Where the text encoder was fine-tuned, the run's data set holds the run's text vectors.
 
@@ -98,4 +102,11 @@ def load_run(path: Path, dataset: Dataset | Path | None = None) -> Run:
         )
     if config.finetune.method != "none":
         dataset = with_tuned_vectors(dataset, path)
-    return Run(path, config, dataset, info)
+    return Run(path, _on_device(config, device), dataset, info)
+
+
+def _on_device(config: TrainConfig, device: str) -> TrainConfig:
+    """``config`` on ``device``. Raises UsageError for a device that is not there."""
+    moved = replace(config, device=device)
+    moved.torch_device()
+    return moved

@@ -12,16 +12,15 @@ from finrec_dgl.dataset import Snapshot
 from finrec_dgl.evaluation import Vectors
 from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn import (
-    DerivedRecommender,
     HybridRecommender,
     NodeFeatures,
-    Receivers,
-    World,
+    PairRecommender,
     features_of,
     silent_relations,
 )
 from finrec_dgl.nn.heads import DotHead
-from finrec_dgl.nn.world import PEER_FEATURES
+from finrec_dgl.relations import GraphView, Seeds
+from finrec_dgl.relations.peers import PEER_FEATURES
 from finrec_dgl.sampling import NeighborSampler, whole_graph
 from finrec_dgl.training.config import TrainConfig
 
@@ -30,7 +29,9 @@ MOST_BYTES = 4 * 2**30
 _STATES = 6
 _NODES_AT_ONCE = 8192
 _MEMORY = 256 * 2**20
-"""Bytes that what a world says of one chunk of users may take."""
+"""Bytes that the evidence of one chunk of users may take."""
+_SCORING = -1
+"""The number of the draw of neighbours for scoring; windows of training count from 0."""
 
 
 class ModelScorer:
@@ -71,31 +72,43 @@ class ModelScorer:
         return Vectors(*(one.float().numpy() for one in (self.user, self.item, bias)))
 
 
-class DerivedScorer:
-    """Scores users against all products by ``model``, in the derived relations of ``snapshot``."""
+class PairScorer:
+    """Scores users against all items by ``model``, in the graph of ``snapshot``.
 
-    def __init__(self, model: DerivedRecommender, snapshot: Snapshot) -> None:
-        self.model = model
+    Parameters
+    ----------
+    model : PairRecommender
+        The trained model.
+    snapshot : Snapshot
+        What is known.
+    config : TrainConfig
+        How many neighbours a user sees, and on which device.
+    """
+
+    def __init__(self, model: PairRecommender, snapshot: Snapshot, config: TrainConfig) -> None:
         self.snapshot = snapshot
-        vectors = None if model.vectors is None else model.vectors.numpy()
-        self.world = World(snapshot, model.config.derived, vectors)
+        device = config.torch_device()
+        self.model = model.to(device)
+        self.view = GraphView(snapshot, device, config.pair_fanouts(snapshot, _SCORING))
         channels = 3 * len(model.channels) * snapshot.n_items
-        peers = 2 * len(PEER_FEATURES) * snapshot.n_users if model.heads else 0
+        peers = 4 * len(PEER_FEATURES) * model.config.pair.peers
         self.chunk = max(1, _MEMORY // (4 * max(1, channels + peers)))
 
     def score(self, users: np.ndarray) -> np.ndarray:
         """int [B] -> float32 [B, n_items]; higher is better."""
         found = [np.zeros((0, self.snapshot.n_items), np.float32)]
         for start in range(0, len(users), self.chunk):
-            rows = self.world.receivers(users[start : start + self.chunk])
-            found.append(self.score_rows(rows))
+            found.append(self.score_rows(self.view.seeds(users[start : start + self.chunk])))
         return np.concatenate(found)
 
-    def score_rows(self, rows: Receivers) -> np.ndarray:
-        """float32 [B, n_items]: the scores of users as ``rows`` describe them, all at once."""
+    def score_rows(self, seeds: Seeds) -> np.ndarray:
+        """float32 [B, n_items]: the scores of users as ``seeds`` describe them, all at once."""
+        training = self.model.training
+        self.model.eval()
         with torch.inference_mode():
-            evidence = self.model.evidence(self.world, rows)
-            scores: np.ndarray = self.model(self.world, evidence).numpy()
+            evidence = self.model.evidence(self.view, seeds)
+            scores: np.ndarray = self.model(evidence).cpu().numpy()
+        self.model.train(training)
         return scores
 
 
@@ -152,16 +165,16 @@ def _scores(model: HybridRecommender, user: Tensor, item: Tensor) -> np.ndarray:
 
 
 def scorer_of(
-    model: HybridRecommender | DerivedRecommender, snapshot: Snapshot, config: TrainConfig
-) -> ModelScorer | SampledScorer | DerivedScorer:
+    model: HybridRecommender | PairRecommender, snapshot: Snapshot, config: TrainConfig
+) -> ModelScorer | SampledScorer | PairScorer:
     """The scorer of ``model`` in the world of ``snapshot``.
 
     Of a model trained by sampling, and with more nodes than fit, one that samples too.
     """
-    if isinstance(model, DerivedRecommender):
-        return DerivedScorer(model, snapshot)
+    if isinstance(model, PairRecommender):
+        return PairScorer(model, snapshot, config)
     width = model.config.dim + model.config.dim_two
     states = (snapshot.n_users + snapshot.n_items) * width * 4 * _STATES
-    if config.sampler == "neighbor" and model.config.depth and states > MOST_BYTES:
+    if states > MOST_BYTES and model.config.depth and config.samples(snapshot):
         return SampledScorer(model, snapshot, config.fanouts(model.config.depth))
     return ModelScorer(model, snapshot)

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from finrec_dgl.graph import NODE_TYPES
-from finrec_dgl.nn import Encoded, HybridRecommender, NodeFeatures, PseudoTargets, pseudo_loss
+from finrec_dgl.nn import Encoded, HybridRecommender, NodeFeatures, PseudoTargets
+from finrec_dgl.relations import pseudo_loss
 from finrec_dgl.training.batches import Batch, Batches
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import recommendation_loss

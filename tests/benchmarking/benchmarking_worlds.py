@@ -7,20 +7,20 @@ import numpy as np
 
 from finrec_dgl.dataset import PreprocessOptions, build_dataset, texts
 from finrec_dgl.nn import HybridConfig
-from finrec_dgl.nn.config import DerivedConfig
+from finrec_dgl.nn.config import PairConfig
 from finrec_dgl.tables.generate import World, generate
 from finrec_dgl.text import EncoderSpec
 from finrec_dgl.text.encoding import Encoded
 from finrec_dgl.training import TrainConfig
 
 TINY = TrainConfig.plain(
-    model=HybridConfig(relations="observed", layers=1, dim=8, dim_two=8, heads=2, pseudo_classes=4),
+    model=HybridConfig(readout="tower", layers=1, dim=8, dim_two=8, heads=2, pseudo_classes=4),
     epochs=2,
     patience=2,
 )
 SMALL = TrainConfig.plain(
     model=HybridConfig(
-        relations="observed", layers=2, dim=16, dim_two=16, heads=2, pseudo_classes=12
+        readout="tower", layers=2, dim=16, dim_two=16, heads=2, pseudo_classes=12
     ),
     batch_size=1024,
     lr=5e-3,
@@ -29,9 +29,9 @@ SMALL = TrainConfig.plain(
 )
 DERIVED = TrainConfig(
     model=HybridConfig(
-        relations="derived",
+        readout="pair",
         pseudo_classes=4,
-        derived=DerivedConfig(ease=(100.0,), holding_half_lives=(60.0,), ranks=(4,)),
+        derived=PairConfig(ease=(100.0,), holding_half_lives=(60.0,), ranks=(4,)),
     ),
     loss="backtest",
     windows=2,

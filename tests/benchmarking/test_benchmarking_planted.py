@@ -6,7 +6,7 @@ import pytest
 from benchmarking_worlds import SILENT_WORLD, expected_random_ndcg, make_dataset
 
 from finrec_dgl.evaluation import compare, evaluate
-from finrec_dgl.nn import DerivedConfig, HybridConfig
+from finrec_dgl.nn import PairConfig, HybridConfig
 from finrec_dgl.tables.generate import World, oracle
 from finrec_dgl.training import TrainConfig
 from finrec_dgl.training.learner import fit
@@ -30,7 +30,7 @@ WORLDS = {
 @functools.cache
 def config_of(off, peers=128):
     """The hybrid without the part ``off``; no more filters than a world without trends needs."""
-    derived = DerivedConfig(
+    derived = PairConfig(
         peer_half_lives=(365.0,),
         peers=peers,
         ease=(100.0, 300.0),
@@ -40,7 +40,7 @@ def config_of(off, peers=128):
         text_channels=True,
     )
     parts = {} if off == "nothing" else {off: False}
-    model = HybridConfig(relations="derived", pseudo_classes=12, derived=derived, **parts)
+    model = HybridConfig(readout="pair", pseudo_classes=12, derived=derived, **parts)
     return TrainConfig(model=model, loss="backtest", windows=6, lr=0.05, epochs=12, average=4)
 
 

@@ -16,7 +16,7 @@ from benchmarking_worlds import (
 from finrec_dgl.benchmarking import compare_models
 from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset, texts
 from finrec_dgl.evaluation import evaluate
-from finrec_dgl.nn import DerivedConfig, HybridConfig
+from finrec_dgl.nn import PairConfig, HybridConfig
 from finrec_dgl.tables.generate import World, generate
 from finrec_dgl.training import TrainConfig, load_run
 from finrec_dgl.training.learner import fit
@@ -24,7 +24,7 @@ from finrec_dgl.training.learner import fit
 SIZE = {"users": 500, "items": 60, "interactions_per_user": 10.0, "cold_share": 0.0}
 WORLD = {**SILENT_WORLD, **SIZE, "ties_per_user": 2.0, "seed": 3}
 DERIVED = TrainConfig(
-    model=HybridConfig(relations="derived", pseudo_classes=12, derived=DerivedConfig(ranks=(16,))),
+    model=HybridConfig(readout="pair", pseudo_classes=12, derived=PairConfig(ranks=(16,))),
     loss="backtest",
     windows=6,
     lr=0.05,

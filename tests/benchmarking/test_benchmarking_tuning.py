@@ -106,7 +106,7 @@ def test_the_plain_form_is_the_paper_s_whatever_is_given():
     """Catches a plain form that inherits what only the other one can use."""
     for given in (DERIVED, TINY, changed(TINY, {"model.text": False})):
         plain = plain_form(given)
-        assert (plain.model.relations, plain.loss) == ("observed", "softmax")
+        assert (plain.model.readout, plain.loss) == ("observed", "softmax")
         assert plain.model.text
     assert plain_form(TINY) == TINY
     assert plain_form(TINY, 1) == changed(TINY, {"epochs": 1})

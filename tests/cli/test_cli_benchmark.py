@@ -86,8 +86,8 @@ def test_the_script_does_the_same(data, tmp_path, monkeypatch, capsys):
 
 
 DERIVED = [
-    *("--set", "model.relations=derived", "--set", "loss=backtest", "--set", "warm_up=20"),
-    *("--set", "epochs=1", "--set", "windows=2", "--set", "model.derived.ranks=[2]"),
+    *("--set", "model.readout=pair", "--set", "loss=backtest", "--set", "warm_up=20"),
+    *("--set", "epochs=1", "--set", "windows=2", "--set", "model.pair.ranks=[2]"),
 ]
 
 
@@ -158,7 +158,7 @@ def test_the_ablation_is_shown_and_kept(data, finrec, tmp_path):
     ("command", "options", "words"),
     [
         ("ablation", ["--part", "papr"], "did you mean 'paper'"),
-        ("ablation", ["--set", "model.relations=observed"], "expected: derived"),
+        ("ablation", ["--set", "model.readout=tower"], "expected: derived"),
         ("ablation", ["--part", "paper", "--variants", "heads-3"], "variant is 'heads-3'"),
         ("pseudo", ["--part", "paper"], "there is no text"),
         ("pseudo", ["--part", "paper", "--lambdas", "a"], "not a list of numbers"),

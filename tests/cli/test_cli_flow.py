@@ -66,7 +66,7 @@ def test_train_tells_what_it_reached(place, finrec, tmp_path):
 def test_neighbour_sampling_is_a_matter_of_options(place, finrec, tmp_path):
     """Catches options of the sampler that do not arrive at the training."""
     sampler = ["--sampler", "neighbor", "--fanout", "3,3", "--batch-size", "16"]
-    plain = ["--set", "model.relations=observed", "--json"]
+    plain = ["--set", "model.readout=tower", "--json"]
     said = finrec("train", place / "data", tmp_path / "run", *SMALL, *sampler, *plain)
     assert said.code == 0, said.err
     config = json.loads((tmp_path / "run/config.json").read_text())

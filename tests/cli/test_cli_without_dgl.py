@@ -23,9 +23,9 @@ assert not [name for name in sys.modules if name.startswith("dgl.")]
 """
 SMALL = ["--epochs", "2", "--set", "model.dim=8", "--set", "model.heads=2"]
 FORMS = {
-    "derived": ["--epochs", "2"],
-    "full": [*SMALL, "--set", "model.relations=observed", "--set", "sampler=full"],
-    "neighbor": [*SMALL, "--set", "model.relations=observed", "--set", "sampler=neighbor"],
+    "pair": ["--epochs", "2"],
+    "full": [*SMALL, "--set", "model.readout=tower", "--set", "sampler=full"],
+    "neighbor": [*SMALL, "--set", "model.readout=tower", "--set", "sampler=neighbor"],
 }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from finrec_dgl.base.config import from_mapping, to_mapping
 from finrec_dgl.base.errors import ConfigError
-from finrec_dgl.nn import DerivedConfig, HybridConfig
+from finrec_dgl.nn import PairConfig, HybridConfig
 
 
 @pytest.mark.parametrize(
@@ -54,15 +54,15 @@ def test_what_makes_no_model_is_refused(fields, words):
 def test_what_makes_no_derived_relations_is_refused(fields, words):
     """Catches a filter, kernel or share that would fail late, or twice the same channel."""
     with pytest.raises(ConfigError, match=words):
-        DerivedConfig(**fields)
+        PairConfig(**fields)
 
 
 def test_derived_relations_may_be_few():
     """Catches a list of filters that must not be empty."""
-    none = DerivedConfig(
+    none = PairConfig(
         ease=(), holding_half_lives=(), trend_half_lives=(), ranks=(), peer_half_lives=()
     )
-    config = HybridConfig(relations="derived", derived=none)
+    config = HybridConfig(readout="pair", derived=none)
     assert from_mapping(HybridConfig, to_mapping(config)) == config
 
 

@@ -9,10 +9,10 @@ import torch
 from derived_models import make_derived
 from snapshots import make_snapshot
 
-from finrec_dgl.nn import DerivedConfig, World, learn_vectors
+from finrec_dgl.nn import PairConfig, World, learn_vectors
 from finrec_dgl.nn.vectors import VectorFilter, _Graph
 
-CONFIG = DerivedConfig(vectors=8, vector_epochs=20)
+CONFIG = PairConfig(vectors=8, vector_epochs=20)
 
 
 def halves(users=200, items=30, each=8, seed=0):

@@ -14,10 +14,10 @@ from snapshots import DAY, make_dated_snapshot, with_pairs, without_text
 from finrec_dgl.dataset.snapshot import without_nodes
 from finrec_dgl.graph.ease import ease_filters, near_ease_filters
 from finrec_dgl.graph.filters import CosineFilter, normalised
-from finrec_dgl.nn import DerivedConfig, Receivers, World
+from finrec_dgl.nn import PairConfig, Receivers, World
 from finrec_dgl.nn.world import COVARIATES, PEER_FEATURES, free_items, log_share
 
-CONFIG = DerivedConfig(
+CONFIG = PairConfig(
     ease=(20.0, 200.0), holding_half_lives=(40.0, 0.0), ranks=(2, 4), peer_half_lives=(20.0, 100.0)
 )
 NOBODY, UNSOLD = 29, 19  # the user who holds nothing, and the product that nobody holds

@@ -13,7 +13,7 @@ from finrec_dgl.tables import Tables
 from finrec_dgl.training import ModelScorer
 
 BASE = HybridConfig(
-    relations="observed",
+    readout="tower",
     dim=8,
     item_bias=0.5,
     heads=2,

@@ -13,19 +13,19 @@ from finrec_dgl.baselines.popularity import Popularity
 from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset
 from finrec_dgl.dataset.windows import windows
 from finrec_dgl.evaluation import evaluate
-from finrec_dgl.nn import DerivedConfig, HybridConfig, learn_vectors
+from finrec_dgl.nn import PairConfig, HybridConfig, learn_vectors
 from finrec_dgl.tables.generate import World, generate
 from finrec_dgl.text import EncoderSpec
 from finrec_dgl.training import TrainConfig, load_run, loop, train
 from finrec_dgl.training.backtest import Backtest, episode_of, episodes, listwise_loss
 from finrec_dgl.training.learner import Learner, fit
-from finrec_dgl.training.scoring import DerivedScorer
+from finrec_dgl.training.scoring import PairScorer
 
-DERIVED = DerivedConfig(
+DERIVED = PairConfig(
     ease=(50.0,), holding_half_lives=(30.0, 0.0), ranks=(4,), trend_half_lives=(60.0,)
 )
 CONFIG = TrainConfig(
-    model=HybridConfig(relations="derived", pseudo_classes=4, derived=DERIVED),
+    model=HybridConfig(readout="pair", pseudo_classes=4, derived=DERIVED),
     loss="backtest",
     windows=4,
     warm_up=60.0,
@@ -35,7 +35,7 @@ CONFIG = TrainConfig(
 )
 PLAIN = dataclasses.replace(
     CONFIG,
-    model=HybridConfig(relations="observed", dim=8, dim_two=8, heads=2, layers=1),
+    model=HybridConfig(readout="tower", dim=8, dim_two=8, heads=2, layers=1),
     lr=0.01,
     average=0,
 )
@@ -387,7 +387,7 @@ def test_a_run_is_the_same_when_it_is_opened_again(run, dataset):
 def test_scores_do_not_depend_on_the_chunks_they_are_made_in(run):
     """Catches a chunk that is lost, doubled or mixed up."""
     scorer = run.scorer()
-    assert isinstance(scorer, DerivedScorer)
+    assert isinstance(scorer, PairScorer)
     users = np.array([5, 3, 77, 3, 0], np.int32)
     whole = scorer.score(users)
     scorer.chunk = 2
@@ -530,5 +530,5 @@ def test_a_bank_without_any_text(dataset):
     assert not scorer.model.has_text
     assert np.isfinite(scorer.score(np.arange(dataset.n_users))).all()
     bare = without_text(dataset.snapshot("train"))
-    again = DerivedScorer(scorer.model, bare)
+    again = PairScorer(scorer.model, bare)
     assert np.array_equal(scorer.score(np.arange(5)), again.score(np.arange(5)))

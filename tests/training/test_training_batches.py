@@ -14,7 +14,7 @@ from finrec_dgl.training import Batches, TrainConfig, joint_loss
 from finrec_dgl.training.losses import recommendation_loss
 from finrec_dgl.training.reconstruction import Reconstruction
 
-MODEL = HybridConfig(relations="observed", dim=8, dim_two=8, heads=2, layers=2)
+MODEL = HybridConfig(readout="tower", dim=8, dim_two=8, heads=2, layers=2)
 BASE = TrainConfig.plain(model=MODEL, batch_size=37, n_negatives=6, fanout=(3,))
 
 

@@ -28,7 +28,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
         ({"fanout": ()}, "fanout is"),
         ({"epochs": 0, "patience": 0}, "epochs is 0.*patience is 0"),
         ({"average": -1}, "average is -1"),
-        ({"loss": "bpr"}, "loss is bpr.*backtest.*model.relations to observed"),
+        ({"loss": "bpr"}, "loss is bpr.*backtest.*model.readout to observed"),
         ({"windows": 0, "window_users": 0}, "windows is 0.*window_users is 0"),
         ({"window_step": -1.0, "warm_up": float("nan")}, "window_step is.*warm_up is"),
         ({"lambda_start": -1.0}, "lambda_start is"),
@@ -63,18 +63,18 @@ def test_fanouts_for_any_depth():
 def test_the_default_is_the_form_that_wins():
     """Catches a default that must be asked for to rank well."""
     config = TrainConfig()
-    assert (config.model.relations, config.loss) == ("derived", "backtest")
+    assert (config.model.readout, config.loss) == ("derived", "backtest")
     assert read_settings({}) == config
     assert config == from_mapping(TrainConfig, read_toml(EXAMPLES / "derived.toml"))
 
 
 def test_observed_relations_alone_are_the_plain_form():
     """Catches the steps of back-testing taken with the many weights of the plain form."""
-    for config in (TrainConfig.plain(), read_settings({"model": {"relations": "observed"}})):
-        assert config.model == HybridConfig(relations="observed")
+    for config in (TrainConfig.plain(), read_settings({"model": {"readout": "tower"}})):
+        assert config.model == HybridConfig(readout="tower")
         assert {name: getattr(config, name) for name in PLAIN} == PLAIN
         assert (config.loss, config.lr, config.epochs, config.average) == ("softmax", 1e-4, 60, 0)
-    given = {"lr": 0.5, "loss": "bpr", "model": {"relations": "observed", "layers": 2}}
+    given = {"lr": 0.5, "loss": "bpr", "model": {"readout": "tower", "layers": 2}}
     config = TrainConfig.plain(model=HybridConfig(layers=2), lr=0.5, loss="bpr")
     assert read_settings(given) == config
     assert (config.lr, config.model.layers, config.average) == (0.5, 2, 0)

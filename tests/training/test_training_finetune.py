@@ -25,7 +25,7 @@ from finrec_dgl.training.finetune import open_texts, tune_encoder
 
 pytest.importorskip("peft")
 
-MODEL = HybridConfig(relations="observed", dim=8, dim_two=8, heads=2, layers=1)
+MODEL = HybridConfig(readout="tower", dim=8, dim_two=8, heads=2, layers=1)
 TUNING = FinetuneConfig(method="lora", rank=2, steps=5, batch_size=8, lr=0.01)
 CONFIG = TrainConfig.plain(model=MODEL, finetune=TUNING, epochs=1, patience=1)
 SPLIT = SplitOptions(kind="temporal", cut="2024-03-01", valid_cut="2024-02-10")

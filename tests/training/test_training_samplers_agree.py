@@ -26,7 +26,7 @@ from finrec_dgl.training import (
 from finrec_dgl.training.scoring import scorer_of
 
 MODEL = HybridConfig(
-    relations="observed",
+    readout="tower",
     dim=8,
     dim_two=12,
     heads=2,

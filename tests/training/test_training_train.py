@@ -15,7 +15,7 @@ from finrec_dgl.tables.generate import World, generate
 from finrec_dgl.text import EncoderSpec
 from finrec_dgl.training import TrainConfig, load_run, train
 
-MODEL = HybridConfig(relations="observed", dim=8, dim_two=8, heads=2, layers=1)
+MODEL = HybridConfig(readout="tower", dim=8, dim_two=8, heads=2, layers=1)
 CONFIG = TrainConfig.plain(model=MODEL, batch_size=512, epochs=3, patience=3, lr=0.01)
 NO_TEXT = PreprocessOptions(encoder=EncoderSpec(name="none"))
 

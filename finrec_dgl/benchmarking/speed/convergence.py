@@ -35,7 +35,7 @@ OURS: Mapping[str, Any] = {
         "text": False,
         "social": False,
         "stream_one": False,
-        "derived": {
+        "pair": {
             "ease": [],
             "holding_half_lives": [0.0],
             "cosine_alpha": 0.7,

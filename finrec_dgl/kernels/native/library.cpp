@@ -92,7 +92,7 @@ const Ranking<double>& ranking<double>(int64_t level) {
 }  // namespace
 
 // raised whenever a signature below changes
-EXPORT int64_t finrec_interface() { return 10; }
+EXPORT int64_t finrec_interface() { return 11; }
 
 EXPORT int64_t finrec_level() { return best_level(); }
 

@@ -16,7 +16,7 @@ from finrec_dgl.recommending import recommend
 from finrec_dgl.recommending.derived import derived_effects, derived_evidence, derived_popularity
 from finrec_dgl.recommending.evidence import Evidence, holdings, tied
 from finrec_dgl.recommending.reasons import explain
-from finrec_dgl.training import DerivedScorer
+from finrec_dgl.training import PairScorer
 
 USER = 4
 SWITCHES = [
@@ -39,7 +39,7 @@ def make_scorer(seed=3, **switches):
         for (name, (source, target)), other in zip(snapshot.ties.items(), (9, 12), strict=True)
     }
     snapshot = dataclasses.replace(snapshot, ties=ties)
-    return DerivedScorer(make_derived(snapshot, **switches), snapshot)
+    return PairScorer(make_derived(snapshot, **switches), snapshot)
 
 
 def really_without(snapshot, user, one):
@@ -107,7 +107,7 @@ def test_taking_the_last_holding_away_is_finite():
     """Catches NaN where a row is left without anything."""
     scorer = make_scorer()
     snapshot = scorer.snapshot
-    one = DerivedScorer(
+    one = PairScorer(
         scorer.model,
         with_pairs(
             snapshot,
@@ -147,7 +147,7 @@ def test_popularity_is_what_it_adds_beyond_the_mean_product():
     assert (found[world.sold <= world.sold.mean()] == 0).all()
     some = np.flatnonzero(world.sold > world.sold.mean())
     # the same scores in a world where every product moved alike
-    flat = DerivedScorer(scorer.model, scorer.snapshot)
+    flat = PairScorer(scorer.model, scorer.snapshot)
     flat.world.__dict__["trends"] = {
         name: np.full_like(values, values.mean()) for name, values in world.trends.items()
     }
@@ -182,7 +182,7 @@ def test_reasons_are_few_ordered_positive_and_tell_of_nobody_else(switch):
 def test_the_sentences_are_those_of_the_plain_form(monkeypatch):
     """Catches a second wording, or a wrong number in one."""
     snapshot = tied_world()
-    scorer = DerivedScorer(make_derived(snapshot), snapshot)
+    scorer = PairScorer(make_derived(snapshot), snapshot)
     evidence = [Evidence("held", item=5), Evidence("ties", tie="family"), Evidence("text")]
     effects = np.array([[0.4234, -1.0, 12.0], [0.05, 0.3, -0.1], [-9.0, 0.0, 0.2]], np.float32)
     monkeypatch.setattr(module, "derived_evidence", lambda *_: evidence)

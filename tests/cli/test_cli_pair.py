@@ -11,9 +11,9 @@ from small_bank import ITEMS, USERS, write_tables
 from finrec_dgl.cli.app import main
 
 DERIVED = [
-    *("--set", "model.relations=derived", "--set", "loss=backtest", "--set", "warm_up=10"),
+    *("--set", "model.readout=pair", "--set", "loss=backtest", "--set", "warm_up=10"),
     *("--set", "average=2", "--epochs", "4", "--set", "lr=0.05"),
-    *("--set", "model.derived.ease=[20, 100]", "--set", "model.derived.ranks=[4]"),
+    *("--set", "model.pair.ease=[20, 100]", "--set", "model.pair.ranks=[4]"),
 ]
 
 
@@ -79,8 +79,8 @@ def test_undated_tables_need_nothing_more(finrec, tmp_path):
     [
         ("loss=bpr", "expected backtest"),
         ("average=-1", "average is -1"),
-        ("model.derived.peer=3", "did you mean 'peers'"),
-        ("model.derived.cold_share=1.0", "cold_share is 1.0"),
+        ("model.pair.peer=3", "did you mean 'peers'"),
+        ("model.pair.cold_share=1.0", "cold_share is 1.0"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(place, finrec, tmp_path, setting, words):

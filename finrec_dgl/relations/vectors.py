@@ -14,7 +14,15 @@ from torch.nn import functional
 from finrec_dgl.base.memory import reused_memory
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.kernels import Compressed, Edges, neighbour_sum
-from finrec_dgl.nn.config import DerivedConfig
+from finrec_dgl.relations.base import (
+    ModelShape,
+    Relation,
+    log_share,
+    register_relation,
+    stacked,
+)
+from finrec_dgl.relations.config import PairConfig
+from finrec_dgl.relations.view import GraphView, SeedBatch
 
 _USERS_AT_ONCE = 256
 _HIDDEN = 0.4
@@ -22,30 +30,58 @@ _PACE, _LAST_PACE = 0.02, 0.02
 _START = 0.1
 
 
-class VectorFilter:
-    """Scores of what is held by ``vectors`` m float32 [n_items, width], as a share of each item.
+@register_relation
+class Vectors(Relation):
+    """Item to item by learned vectors m [n_items, width], see ``learn_vectors``.
 
-    A user who holds H is u = sum over j in H of m_j / sqrt(d_j), with d_j the holders of j, and
+    The user of a history H is u = sum over j in H of m_j / sqrt(d_j), with d_j the users of j, and
+    message(u, i) = softmax over i of cos(u, m_i) / temperature.
 
-        message(u, i) = softmax over i of cos(u, m_i) / temperature
-
-    ``holders`` [n_items]: d.
+    Each view has vectors of its own, learned from nothing but that view; the weights keep those of
+    the view that is scored in.
     """
 
-    def __init__(self, vectors: np.ndarray, holders: np.ndarray, temperature: float) -> None:
-        self._into = vectors / np.sqrt(np.maximum(holders, 1))[:, None].astype(np.float32)
-        self._out = functional.normalize(torch.from_numpy(vectors)) / temperature
+    name = "vectors"
 
-    def __call__(self, rows: Any) -> np.ndarray:
-        """Messages float32 [B, n_items] of ``rows``, sparse [B, n_items]: what each holds."""
-        users = functional.normalize(torch.from_numpy(rows @ self._into))
-        found: np.ndarray = torch.softmax(users @ self._out.T, dim=1).numpy()
-        return found
+    def __init__(self, config: PairConfig, shape: ModelShape) -> None:
+        super().__init__(config, shape)
+        table = torch.zeros(shape.n_items, config.vectors) if config.vectors else None
+        self.register_buffer("table", table)
+        self.table: Tensor | None
+
+    def channel_names(self) -> tuple[str, ...]:
+        return ("vectors",) if self.config.vectors else ()
+
+    def prepare(self, view: GraphView, seed: int, progress: Progress, name: str) -> None:
+        if self.config.vectors:
+            view.kept("vectors", lambda: self._learned(view, seed, progress, name))
+
+    def _learned(self, view: GraphView, seed: int, progress: Progress, name: str) -> Tensor:
+        matrix = view.snapshot.matrix()
+        return view.tensor(learn_vectors(matrix, self.config, seed, progress, f"vectors, {name}"))
+
+    def settle(self, view: GraphView) -> None:
+        if self.table is not None:
+            self.table.copy_(self._vectors(view))
+
+    def _vectors(self, view: GraphView) -> Tensor:
+        table = self.table
+        if table is None:
+            table = torch.zeros(view.n_items, 0)
+        return view.kept("vectors", lambda: table.to(view.device))
+
+    def sample(self, batch: SeedBatch) -> Tensor:
+        view, seeds = batch.view, batch.seeds
+        vectors = self._vectors(view)
+        into = vectors / view.item_count.clamp(min=1).sqrt().unsqueeze(1)
+        out = functional.normalize(vectors) / self.config.vector_temperature
+        users = functional.normalize(seeds.message(into))
+        return stacked([log_share(torch.softmax(users @ out.T, dim=1), batch.free)])
 
 
 def learn_vectors(
     held: Any,
-    config: DerivedConfig,
+    config: PairConfig,
     seed: int = 0,
     progress: Progress = SILENT,
     name: str = "vectors",
@@ -59,7 +95,7 @@ def learn_vectors(
 
         loss = - sum over u, i hidden of w_u log softmax_i( cos(u, m_i) / temperature ),
 
-    u being made of what is left (``VectorFilter``), w_u the number of hidden ones to the power
+    u being made of what is left (as ``Vectors`` does), w_u the number of hidden ones to the power
     -1/2, and what is left no candidate. The step's users take no part in P: no hidden pair, in
     either direction, is in the messages that are to find it. Adam, with steps that fall to nothing
     by a cosine. The same for one ``seed``. ``progress`` hears of them as ``name``.
@@ -94,7 +130,7 @@ def _batches(users: np.ndarray) -> Iterator[np.ndarray]:
 class _Graph:
     """Who holds what, in both directions."""
 
-    def __init__(self, held: Any, config: DerivedConfig) -> None:
+    def __init__(self, held: Any, config: PairConfig) -> None:
         self.config = config
         self.held = held
         n_users, n_items = held.shape

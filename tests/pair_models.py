@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import torch
 
-from finrec_dgl.nn import DerivedConfig, DerivedRecommender, HybridConfig, ModelShape
+from finrec_dgl.nn import PairConfig, PairRecommender, HybridConfig, ModelShape
 
-DERIVED = DerivedConfig(
+DERIVED = PairConfig(
     ease=(20.0, 200.0),
     holding_half_lives=(40.0, 0.0),
     ranks=(4,),
@@ -16,7 +16,7 @@ DERIVED = DerivedConfig(
     text_sharpness=3.0,
     text_channels=True,
 )
-CONFIG = HybridConfig(relations="derived", pseudo_classes=3, derived=DERIVED)
+CONFIG = HybridConfig(readout="pair", pseudo_classes=3, derived=DERIVED)
 
 
 def shape_of(snapshot, config=CONFIG):
@@ -34,7 +34,7 @@ def make_derived(snapshot, seed=0, moved=True, **switches):
     """A model; ``moved``: with random weights, so that every part has a say in the score."""
     config = replace(CONFIG, **switches)
     torch.manual_seed(seed)
-    model = DerivedRecommender(config, shape_of(snapshot, config))
+    model = PairRecommender(config, shape_of(snapshot, config))
     if moved:
         with torch.no_grad():
             for parameter in model.parameters():

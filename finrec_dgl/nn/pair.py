@@ -1,0 +1,260 @@
+"""The pair readout: a user and an item are scored by the messages that reach the pair.
+
+In the frame of arXiv 2506.05873: graph attention and graph convolution over a heterogeneous graph,
+fused with text, pseudo-labels beside them; see docs/model.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from finrec_dgl.base.progress import SILENT, Progress
+from finrec_dgl.nn.config import HybridConfig
+from finrec_dgl.relations import GraphView, ModelShape, Relation, SeedBatch, Seeds, relations_of
+from finrec_dgl.relations.base import GRAPH_ATTENTION, GRAPH_CONVOLUTION, PSEUDO, TEXT
+from finrec_dgl.relations.pseudo import Pseudo
+from finrec_dgl.relations.text_near import (
+    TEXT_CHANNELS,
+    TextMaps,
+    described,
+    text_messages,
+)
+from finrec_dgl.relations.view import COVARIATES
+
+_SLOPE_PULL = 5.0
+"""How much harder the weights' dependence on the user is pulled to its start, zero."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What the graph says of some seeds before any weight is applied.
+
+    Parameters
+    ----------
+    batch : SeedBatch
+        B seeds in the graph just before their time.
+    covariates : Tensor
+        float32 [B, 3], see ``COVARIATES``.
+    pairs : Tensor
+        float32 [B, I, channels] of the relations whose messages have no weights.
+    items : Tensor
+        float32 [I, channels] of the relations whose channels depend on the item alone.
+    sampled : mapping of str to tensors
+        What each learned relation reads, by its name.
+    text : Tensor or None
+        float32 [B, C, 4]: what texts say of the C items that have a share of text.
+    """
+
+    batch: SeedBatch
+    covariates: Tensor
+    pairs: Tensor
+    items: Tensor
+    sampled: Mapping[str, Tensor | tuple[Tensor, ...]]
+    text: Tensor | None
+
+
+class PairRecommender(nn.Module):
+    """score(u, i) = (1 - g_i) s_graph(u, i) + g_i s_text(u, i), with g_i = k / (k + n_i).
+
+    s_graph(u, i) = sum over channels c of w_c(u) z_c(u, i),  w_c(u) = w_c + a_c . x_u
+
+    The channels z_c are those of the relations that the configuration lists
+    (``finrec_dgl.relations``): Stream One is attention over two hops and ties, Stream Two
+    convolution by filters between items; popularity and its trends; texts; pseudo-labels. x_u are
+    ``COVARIATES``. n_i is how many users have item i and k is ``text_holders``: an item that few
+    have is known by its text. s_text takes s_graph's row of the user over to items with like text,
+    by kernel smoothing and by ridge regression (``TextMaps``), each with a learned weight, and adds
+    ``TEXT_CHANNELS`` and an offset. Without text g_i = 0, without the graph 1.
+
+    Parameters
+    ----------
+    config : HybridConfig
+        Which parts there are, and the settings of the relations in ``pair``.
+    shape : ModelShape
+        The sizes of the data set.
+    """
+
+    def __init__(self, config: HybridConfig, shape: ModelShape) -> None:
+        super().__init__()
+        self.config = config
+        self.shape = shape
+        self.has_text = config.text and shape.text_dim > 0
+        seen = ModelShape(
+            shape.n_users,
+            shape.n_items,
+            shape.text_dim if self.has_text else 0,
+            shape.tie_kinds if config.social else (),
+            shape.pseudo_classes if config.uses_pseudo else 0,
+        )
+        on = _parts(config)
+        self.relations = nn.ModuleDict(
+            {
+                one.name: one
+                for one in relations_of(config.pair, seen)
+                if on.get(one.part, True) and one.channel_names()
+            }
+        )
+        self.channels = tuple(name for one in self.listed() for name in one.channel_names())
+        self.weight = nn.Parameter(self._start())
+        self.slope = nn.Parameter(torch.zeros(len(COVARIATES), len(self.channels)))
+        if self.has_text:
+            self.carry = nn.Parameter(torch.tensor([0.5, 0.5]))
+            self.offset = nn.Parameter(torch.zeros(()))
+            self.told = nn.Parameter(torch.zeros(len(TEXT_CHANNELS)))
+            if not any(one.start().any() for one in self.listed()):
+                self.told.data[TEXT_CHANNELS.index("text history")] = 0.5
+        # those of the pseudo-labels are held by their targets
+        self._starts = {
+            name: parameter.detach().clone()
+            for name, parameter in self.named_parameters()
+            if not name.startswith("relations.pseudo.")
+        }
+
+    def listed(self) -> list[Relation]:
+        """Return the relations that have channels, in the order of these."""
+        return [cast(Relation, one) for one in self.relations.values()]
+
+    def _start(self) -> Tensor:
+        """Return the weights of a sensible model before any step, float [channels].
+
+        The mean of the starts of the relations that are recommenders by themselves, or popularity.
+        """
+        starts = [one.start() for one in self.listed()]
+        several = max(sum(bool(one.any()) for one in starts), 1)
+        weight = torch.cat([one / several for one in starts]) if starts else torch.zeros(0)
+        if not weight.any() and "popularity" in self.channels:
+            weight[self.channels.index("popularity")] = 1.0
+        return weight
+
+    @property
+    def pseudo(self) -> nn.Module | None:
+        """The map from text to the logits of pseudo-labels; None without."""
+        for one in self.listed():
+            if isinstance(one, Pseudo):
+                return one.labels
+        return None
+
+    def prepare(
+        self, view: GraphView, seed: int = 0, progress: Progress = SILENT, name: str = "all"
+    ) -> None:
+        """Let relations learn in ``view`` what they need there; ``name`` says which view it is."""
+        for one in self.listed():
+            one.prepare(view, seed, progress, name)
+
+    @torch.no_grad()
+    def settle(self, view: GraphView) -> None:
+        """Keep with the weights what relations learned in ``view``, to score in it later."""
+        for one in self.listed():
+            one.settle(view)
+
+    @torch.no_grad()
+    def evidence(self, view: GraphView, seeds: Seeds) -> Evidence:
+        """Return what ``view`` says of ``seeds``; ``forward`` scores it any number of times."""
+        batch = SeedBatch(view, seeds)
+        sampled = {one.name: one.sample(batch) for one in self.listed()}
+        pairs: list[Tensor] = []
+        items: list[Tensor] = []
+        for one in self.listed():
+            if not one.learned:
+                (items if one.per_item else pairs).append(cast(Tensor, sampled.pop(one.name)))
+        none = torch.zeros(0, device=view.device)
+        columns = self.text_columns(view)
+        return Evidence(
+            batch,
+            seeds.covariates(),
+            torch.cat(pairs, dim=-1) if pairs else none.expand(len(seeds), view.n_items, 0),
+            torch.cat(items, dim=-1) if items else none.expand(view.n_items, 0),
+            sampled,
+            None if columns is None else text_messages(batch, self.config.pair)[:, columns],
+        )
+
+    def forward(self, evidence: Evidence) -> Tensor:
+        """Return the scores float [B, I] of the seeds of ``evidence``."""
+        view, graph = evidence.batch.view, self._graph_scores(evidence)
+        columns = self.text_columns(view)
+        if columns is None or evidence.text is None:
+            return graph
+        maps = view.kept("text maps", lambda: TextMaps(view, columns, self.config.pair))
+        kernel, regressed = maps(graph)
+        text = self.carry[0] * kernel + self.carry[1] * regressed
+        text = text + evidence.text @ self.told + self.offset
+        share = self.text_share(view)[columns]
+        return graph.index_copy(
+            1, columns, torch.lerp(graph[:, columns], text, share.expand_as(text))
+        )
+
+    def _graph_scores(self, evidence: Evidence) -> Tensor:
+        """Return s_graph, float [B, I]."""
+        weight = self.weights(evidence.covariates)
+        graph = evidence.pairs.new_zeros(evidence.batch.free.shape)
+        start = 0
+        pairs: list[Tensor] = []
+        items: list[Tensor] = []
+        for one in self.listed():
+            count = len(one.channel_names())
+            by = weight[:, start : start + count]
+            start += count
+            if one.learned:
+                found = one(evidence.batch, evidence.sampled[one.name])
+                graph = graph + torch.einsum("bic,bc->bi", found, by)
+            else:
+                (items if one.per_item else pairs).append(by)
+        if items:
+            graph = graph + torch.cat(items, dim=1) @ evidence.items.T
+        if pairs:
+            graph = graph + torch.einsum("bic,bc->bi", evidence.pairs, torch.cat(pairs, dim=1))
+        return graph
+
+    def weights(self, covariates: Tensor) -> Tensor:
+        """Return w_c(u) for users of ``covariates`` [B, 3]: float [B, channels]."""
+        return self.weight + covariates @ self.slope
+
+    def text_share(self, view: GraphView) -> Tensor:
+        """Return g_i, float [I]: the share of text; without the graph 1 for an item with a text."""
+        share = torch.ones_like(view.item_count)
+        if self.config.graph:
+            k = self.config.pair.text_holders
+            share = torch.where(view.item_count == 0, share, k / (k + view.item_count))
+        return torch.where(described(view, self.config.pair), share, torch.zeros_like(share))
+
+    def text_columns(self, view: GraphView) -> Tensor | None:
+        """Return the items with a share of text, int64 [C]; None where there are none."""
+        if not self.has_text:
+            return None
+        columns = view.kept("text columns", lambda: self.text_share(view).nonzero().squeeze(1))
+        return columns if len(columns) else None
+
+    def pseudo_logits(self, view: GraphView) -> dict[str, Tensor]:
+        """Return the logits of y (formula 2) of all items and users, [n, classes] each."""
+        if self.pseudo is None:
+            return {}
+        return {"item": self.pseudo(view.item_text), "user": self.pseudo(view.user_text)}
+
+    def squared_distance(self) -> Tensor:
+        """Return ||Theta - Theta_0||^2, how far the weights are from their start: a scalar."""
+        total = self.weight.new_zeros(())
+        for name, parameter in self.named_parameters():
+            if name in self._starts:
+                moved = parameter - self._starts[name].to(parameter.device)
+                part = moved.square().sum()
+                total = total + (_SLOPE_PULL * part if name == "slope" else part)
+        return total
+
+    def weights_by_channel(self) -> dict[str, float]:
+        """Return the weight of each channel for a user whose covariates are 0."""
+        return dict(zip(self.channels, self.weight.detach().tolist(), strict=True))
+
+
+def _parts(config: HybridConfig) -> dict[str, bool]:
+    """Return which parts of the model are on; a part that is not named always is."""
+    return {
+        GRAPH_ATTENTION: config.graph and config.stream_one,
+        GRAPH_CONVOLUTION: config.graph and config.stream_two,
+        TEXT: config.text,
+        PSEUDO: config.uses_pseudo,
+    }

@@ -1,0 +1,203 @@
+"""What a relation is, how its messages become channels of the score, and which relations exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from finrec_dgl.base.config import choice, refuse
+from finrec_dgl.base.errors import ConfigError
+from finrec_dgl.base.progress import Progress
+from finrec_dgl.relations.config import PairConfig
+from finrec_dgl.relations.view import GraphView, SeedBatch
+
+FLOOR = 0.05
+"""An item without a message has this share of an even split."""
+
+GRAPH_ATTENTION, GRAPH_CONVOLUTION, ITEM_TERMS, TEXT, PSEUDO = (
+    *("stream_one", "stream_two", "items"),
+    *("text", "pseudo"),
+)
+"""The parts of the model that a relation can belong to; an ablation switches a part off."""
+
+
+@dataclass(frozen=True)
+class ModelShape:
+    """What of a data set fixes the shapes of a model's weights.
+
+    Parameters
+    ----------
+    n_users, n_items : int
+        Nodes of either type.
+    text_dim : int
+        Width of text vectors, 0 without text.
+    tie_kinds : tuple of str
+        Kinds of ties.
+    pseudo_classes : int
+        Classes of pseudo-labels, 0 without.
+    """
+
+    n_users: int
+    n_items: int
+    text_dim: int
+    tie_kinds: tuple[str, ...] = ()
+    pseudo_classes: int = 0
+
+
+class Relation(nn.Module):
+    """One relation of the pair readout: its edges as of a time, and its message function.
+
+    A relation turns what a seed user can reach in the graph into one or more channels: numbers for
+    each pair of a seed and an item, which the score adds up with learned weights. A relation is a
+    module so that its message function may have weights of its own.
+
+    Subclass it, set ``name``, and define ``channel_names`` and ``sample``; ``forward`` too where
+    the message function is learned. See ``examples/own_relation.py``.
+
+    Parameters
+    ----------
+    config : PairConfig
+        The settings of the pair readout.
+    shape : ModelShape
+        The sizes of the data set; ``text_dim`` is 0 where the model has no text, ``tie_kinds``
+        empty where it has no ties.
+
+    Attributes
+    ----------
+    name : str
+        How a configuration lists the relation.
+    part : str
+        The part of the model that it belongs to and is switched off with.
+    per_item : bool
+        Whether channels depend on the item alone: ``sample`` then returns [n_items, channels].
+    learned : bool
+        Whether ``forward`` has weights; without, messages are made once for each batch of seeds.
+    """
+
+    name: ClassVar[str]
+    part: ClassVar[str] = GRAPH_CONVOLUTION
+    per_item: ClassVar[bool] = False
+    learned: ClassVar[bool] = False
+
+    def __init__(self, config: PairConfig, shape: ModelShape) -> None:
+        super().__init__()
+        self.config = config
+        self.shape = shape
+
+    def channel_names(self) -> tuple[str, ...]:
+        """Return a name for each channel; none where the data or the configuration has no use."""
+        raise NotImplementedError
+
+    def start(self) -> Tensor:
+        """Return where the weights of the channels start, float [channels]; 0 by default."""
+        return torch.zeros(len(self.channel_names()))
+
+    def prepare(self, view: GraphView, seed: int, progress: Progress, name: str) -> None:
+        """Learn what this relation needs in ``view``, before anything is sampled.
+
+        Nothing by default. Called once for each view of a training; ``name`` says which, for
+        ``progress``. What is learned is kept with the view (``GraphView.kept``), so it is of the
+        view's own time.
+        """
+
+    def settle(self, view: GraphView) -> None:
+        """Take what scoring in ``view`` needs into the weights; by default nothing."""
+
+    def sample(self, batch: SeedBatch) -> Tensor | tuple[Tensor, ...]:
+        """Return what of the graph this relation reads for ``batch``, without a gradient.
+
+        Parameters
+        ----------
+        batch : SeedBatch
+            B seeds, and the graph just before their time.
+
+        Returns
+        -------
+        Tensor or tuple of Tensor
+            The channels [B, n_items, channels], or [n_items, channels] with ``per_item``; of a
+            ``learned`` relation whatever its ``forward`` takes.
+        """
+        raise NotImplementedError
+
+    def forward(self, batch: SeedBatch, sampled: Tensor | tuple[Tensor, ...]) -> Tensor:
+        """Return the channels [B, n_items, channels]; a relation that learns nothing has them."""
+        raise NotImplementedError
+
+
+_RELATIONS: dict[str, type[Relation]] = {}
+
+
+def register_relation(relation: type[Relation]) -> type[Relation]:
+    """Make ``relation`` known by its name, so that configurations can list it.
+
+    Raises
+    ------
+    ConfigError
+        If another relation has the name.
+    """
+    known = _RELATIONS.setdefault(relation.name, relation)
+    if known.__qualname__ != relation.__qualname__ or known.__module__ != relation.__module__:
+        raise ConfigError(
+            f"a relation named '{relation.name}' exists already",
+            expected="a name of its own",
+            where=f"{relation.__module__}.{relation.__qualname__}",
+        )
+    _RELATIONS[relation.name] = relation
+    return relation
+
+
+def known_relations() -> Mapping[str, type[Relation]]:
+    """Return the registered relations by name."""
+    return dict(_RELATIONS)
+
+
+def relations_of(config: PairConfig, shape: ModelShape) -> list[Relation]:
+    """Return the relations that ``config`` lists, made for a data set of ``shape``.
+
+    Raises
+    ------
+    ConfigError
+        If a name is unknown or listed twice.
+    """
+    problems = [
+        problem for name in config.relations for problem in choice("relation", name, [*_RELATIONS])
+    ]
+    twice = sorted({name for name in config.relations if config.relations.count(name) > 1})
+    problems += [f"relation {name!r} is listed twice" for name in twice]
+    refuse(problems, where="model.pair.relations")
+    return [_RELATIONS[name](config, shape) for name in config.relations]
+
+
+def log_share(message: Tensor, free: Tensor, floor: Tensor | float = FLOOR) -> Tensor:
+    """Return messages as logarithms of shares among free items, in units of an even split.
+
+    log( x / sum of x over free items * number of free items + floor ), x = max(message, 0).
+
+    The logarithm keeps heavy tails from dominating the likelihood.
+
+    Parameters
+    ----------
+    message : Tensor
+        float [B, n_items].
+    free : Tensor
+        bool [B, n_items].
+    floor : Tensor or float
+        The share of an item without a message.
+
+    Returns
+    -------
+    Tensor
+        float [B, n_items].
+    """
+    positive = message.clamp(min=0)
+    total = (positive * free).sum(1, keepdim=True).clamp(min=1e-9)
+    return torch.log(positive * (free.sum(1, keepdim=True) / total) + floor)
+
+
+def stacked(channels: list[Tensor]) -> Tensor:
+    """Return channels [B, n_items] each as [B, n_items, channels]."""
+    return torch.stack(channels, dim=-1)

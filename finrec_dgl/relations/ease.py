@@ -1,0 +1,61 @@
+"""Item to item by EASE: a linear regression of each item on all others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.sparse as sp
+from torch import Tensor
+
+from finrec_dgl.graph.ease import ease_filters, near_ease_filters
+from finrec_dgl.relations.base import Relation, log_share, register_relation, stacked
+from finrec_dgl.relations.view import GraphView, SeedBatch, Seeds
+
+
+@register_relation
+class Ease(Relation):
+    """One channel for each penalty of EASE (Steck, WWW 2019).
+
+    message(u, i) = sum over items j of u's history of B_ji, with B = I - P / diag(P) and
+    P = (X^T X + penalty I)^-1; with ``ease_near``, each column among an item's nearest items only.
+    """
+
+    name = "ease"
+
+    def channel_names(self) -> tuple[str, ...]:
+        return tuple(f"ease {one:g}" for one in self.config.ease)
+
+    def start(self) -> Tensor:
+        weight = super().start()
+        # the largest penalty starts, where no cosine channel does (see ``Cosine.start``)
+        if len(weight) and not self.config.starts_at_cosine:
+            weight[-1] = 1.0
+        return weight
+
+    def sample(self, batch: SeedBatch) -> Tensor:
+        return stacked([log_share(one, batch.free) for one in self.messages(batch)])
+
+    def messages(self, batch: SeedBatch) -> list[Tensor]:
+        """Return the messages [B, n_items] of each penalty."""
+        config, view, seeds = self.config, batch.view, batch.seeds
+        filters: list[Any] = view.kept("ease", lambda: self._filters(view))
+        if not config.ease_near:
+            return [seeds.message(one) for one in filters]
+        history = _sparse(seeds, view.n_items)
+        return [view.tensor((history @ one).toarray()) for one in filters]
+
+    def _filters(self, view: GraphView) -> list[Any]:
+        """Return B for each penalty: dense tensors, or SciPy matrices with ``ease_near``."""
+        matrix, config = sp.csr_array(view.snapshot.matrix()), self.config
+        if config.ease_near:
+            return list(near_ease_filters(matrix, config.ease, config.ease_near, config.ease_users))
+        return [view.tensor(one) for one in ease_filters(matrix, config.ease, config.ease_users)]
+
+
+def _sparse(seeds: Seeds, n_items: int) -> Any:
+    """Return the histories as a SciPy matrix of ones [B, n_items]."""
+    indptr, items = seeds.history.indptr.cpu().numpy(), seeds.history.values.cpu().numpy()
+    return sp.csr_array(
+        (np.ones(len(items), np.float32), items, indptr), shape=(len(seeds), n_items)
+    )

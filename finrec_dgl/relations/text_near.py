@@ -1,0 +1,174 @@
+"""Items near in text to a history and a user, and scores carried over to items with like text."""
+
+from __future__ import annotations
+
+import numpy as np
+import scipy.linalg
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from finrec_dgl.relations.base import TEXT, Relation, log_share, register_relation, stacked
+from finrec_dgl.relations.config import PairConfig
+from finrec_dgl.relations.view import GraphView, SeedBatch
+
+TEXT_CHANNELS = ("text history", "text profile", "text posts", "text fit")
+"""What ``text_messages`` returns, in its order."""
+
+
+def one_hot(codes: np.ndarray) -> np.ndarray:
+    """Return float32 [n, largest code + 1] with a one at each row's code, none where it is -1."""
+    rows = np.zeros((len(codes), int(codes.max(initial=-1)) + 1), np.float32)
+    known = codes >= 0
+    rows[known, codes[known]] = 1.0
+    return rows
+
+
+def description(view: GraphView, config: PairConfig) -> Tensor:
+    """Return what describes each item, float32 [I, 2 d + classes] at length 1, or 0 for none.
+
+    d_i ~ [e_i || p_i || c k_i]: the text vector, the one of what was posted about i, and the
+    categories one-hot, together at length 1 and weighted by c = ``text_categories``. An encoder
+    blurs a category that a text names; as a column of its own it stays sharp.
+    """
+
+    def make() -> Tensor:
+        codes = view.snapshot.item_categories.values()
+        none = np.zeros((view.n_items, 0), np.float32)
+        known = view.tensor(np.concatenate([none, *(one_hot(one) for one in codes)], axis=1))
+        categories = config.text_categories * functional.normalize(known)
+        return functional.normalize(torch.cat([*item_texts(view), categories], dim=1))
+
+    return view.kept("description", make)
+
+
+def described(view: GraphView, config: PairConfig) -> Tensor:
+    """Return bool [I]: the items with a text or a category."""
+    return description(view, config).any(dim=1)
+
+
+def item_texts(view: GraphView) -> tuple[Tensor, Tensor]:
+    """Return the vectors of the items' texts and of the posts about them, float32 [I, d] each."""
+    posts = view.kept("item posts", lambda: view.tensor(view.snapshot.item_posts))
+    return view.item_text, posts
+
+
+def text_messages(batch: SeedBatch, config: PairConfig) -> Tensor:
+    """Return what texts say of each item, float32 [B, n_items, 4], in the order of TEXT_CHANNELS.
+
+    How near an item is to a history; its text, and its posts, to the user's text:
+    exp(sharpness * cosine), the first summed over the history. And what users who write alike
+    take up: a ridge regression of interactions on the users' texts. Where either side has no text
+    a channel is 0, an even share.
+    """
+    view, seeds = batch.view, batch.seeds
+    sharp, writes = config.text_sharpness, seeds.text.any(dim=1, keepdim=True)
+    known = described(view, config)
+    near = view.kept("text near", lambda: _near(view, config))
+    told = [(seeds.message(near), (seeds.history.counts > 0).unsqueeze(1) & known)]
+    for text in item_texts(view):
+        likeness = torch.exp(sharp * (seeds.text @ text.T - 1))
+        told.append((likeness, writes & text.any(dim=1)))
+    fit = view.kept("text fit", lambda: _text_fit(view, config))
+    told.append((seeds.text @ fit, writes & (view.item_count > 0)))
+    return stacked([_where_known(message, there, batch.free) for message, there in told])
+
+
+def _where_known(message: Tensor, there: Tensor, free: Tensor) -> Tensor:
+    share = log_share(message * there, free & there)
+    return torch.where(there, share, torch.zeros_like(share))
+
+
+def _near(view: GraphView, config: PairConfig) -> Tensor:
+    """float32 [I, I]: exp(sharpness * cosine) of descriptions, 0 for an item and itself."""
+    rows, known = description(view, config), described(view, config)
+    near = torch.exp(config.text_sharpness * (rows @ rows.T - 1)) * known * known.unsqueeze(1)
+    return near.fill_diagonal_(0.0)
+
+
+def _text_fit(view: GraphView, config: PairConfig) -> Tensor:
+    """float32 [d, I]: (T^T T + penalty * U / d I)^-1 T^T X, users' texts T to interactions X."""
+    text = view.snapshot.user_text
+    gram = (text.T @ text).astype(np.float64)
+    scale = max(float(np.trace(gram)) / max(len(gram), 1), 1e-9)
+    gram[np.diag_indices_from(gram)] += config.text_penalty * scale
+    known = (view.snapshot.matrix().T @ text).T
+    return view.tensor(scipy.linalg.solve(gram, known, assume_a="pos"))
+
+
+@register_relation
+class TextNear(Relation):
+    """What texts say of items that have interactions too; see ``text_messages``."""
+
+    name, part = "text_near", TEXT
+
+    def channel_names(self) -> tuple[str, ...]:
+        used = self.config.text_channels and self.shape.text_dim
+        return TEXT_CHANNELS if used else ()
+
+    def sample(self, batch: SeedBatch) -> Tensor:
+        return text_messages(batch, self.config)
+
+
+class TextMaps:
+    """Takes scores of items with interactions over to the items ``columns`` int64 [C] by text.
+
+    Parameters
+    ----------
+    view : GraphView
+        The graph as of a time.
+    columns : Tensor
+        int64 [C].
+    config : PairConfig
+        The sharpness of likeness, the penalty of the regression.
+
+    Attributes
+    ----------
+    kernel : Tensor
+        [I, C]: the column of item i holds softmax_j(sharpness * cosine(i, j)) over other items j
+        with interactions.
+    known : Tensor
+        bool [I]: the items with interactions and a text.
+    smoother : Tensor
+        [I, C]: a ridge regression on descriptions, fitted to ``known``; an item's own score has no
+        part in its fitted one (leave-one-out).
+    """
+
+    def __init__(self, view: GraphView, columns: Tensor, config: PairConfig) -> None:
+        text = description(view, config)
+        self.known = (view.item_count > 0) & text.any(dim=1)
+        logit = config.text_sharpness * (text @ text[columns].T)
+        logit = logit.masked_fill(~self.known.unsqueeze(1), -1e9)
+        logit[columns, torch.arange(len(columns), device=view.device)] = -1e9
+        self.kernel = torch.softmax(logit, dim=0)
+        described, known, into = (one.cpu().numpy() for one in (text, self.known, columns))
+        self.smoother = view.tensor(_ridge(described, known, into, config.text_penalty))
+
+    def __call__(self, scores: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the scores [B, C] by the kernel, and by the regression, of ``scores`` [B, I]."""
+        mean = (scores * self.known).sum(1, keepdim=True) / self.known.sum().clamp(min=1)
+        regressed = mean + ((scores - mean) * self.known) @ self.smoother
+        return scores @ self.kernel, regressed
+
+
+def _ridge(text: np.ndarray, known: np.ndarray, columns: np.ndarray, penalty: float) -> np.ndarray:
+    """Return the leave-one-out smoother of a ridge regression on centred text, float32 [I, C].
+
+    The column of item i holds what each known item's (centred) score adds to the fitted one of i.
+    With K = T T^T and H = K (K + penalty I)^-1: (H - diag H) / (1 - diag H) for known items.
+    """
+    smoother = np.zeros((len(text), len(columns)), np.float32)
+    rows = np.flatnonzero(known)
+    if len(rows) < 2:
+        return smoother
+    centred = (text - text[rows].mean(axis=0)) * np.any(text, axis=1)[:, None]
+    gram = centred[rows] @ centred[rows].T
+    penalised = gram + penalty * np.eye(len(rows), dtype=np.float32)
+    fitted = scipy.linalg.solve(penalised, centred[rows] @ centred[columns].T, assume_a="pos")
+    at = np.flatnonzero(known[columns])
+    among = np.searchsorted(rows, columns[at])
+    own = fitted[among, at]
+    fitted[among, at] = 0.0
+    fitted[:, at] /= np.maximum(1 - own, 1e-3)
+    smoother[rows] = fitted
+    return smoother

@@ -1,0 +1,54 @@
+"""What the users that a seed is connected to took up."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from finrec_dgl.kernels.ragged import Ragged, row_numbers
+from finrec_dgl.relations.base import (
+    GRAPH_ATTENTION,
+    ModelShape,
+    Relation,
+    log_share,
+    register_relation,
+    stacked,
+)
+from finrec_dgl.relations.config import PairConfig
+from finrec_dgl.relations.view import GraphView, SeedBatch
+
+
+@register_relation
+class Ties(Relation):
+    """How many of a seed's connections have each item, above a learned floor.
+
+    0 for an item that no connection has. A channel of its own, since who is connected need not be
+    alike: in one sum over peers either drowns the other.
+    """
+
+    name, part, learned = "ties", GRAPH_ATTENTION, True
+
+    def __init__(self, config: PairConfig, shape: ModelShape) -> None:
+        super().__init__(config, shape)
+        if shape.tie_kinds:
+            self.floor = nn.Parameter(torch.zeros(()))
+
+    def channel_names(self) -> tuple[str, ...]:
+        return ("ties",) if self.shape.tie_kinds else ()
+
+    def sample(self, batch: SeedBatch) -> Tensor:
+        return item_counts(batch.view, batch.seeds.connected)
+
+    def forward(self, batch: SeedBatch, sampled: Tensor | tuple[Tensor, ...]) -> Tensor:
+        share = log_share(torch.as_tensor(sampled), batch.free, self.floor.exp())
+        return stacked([share - self.floor])
+
+
+def item_counts(view: GraphView, users: Ragged) -> Tensor:
+    """Return how many of the users of each row have each item, float32 [rows, n_items]."""
+    items, _ = view.user_items.rows(users.values.long())
+    ends = items.indptr[users.indptr]  # rows of users, then their items: one after the other
+    row = row_numbers(ends, len(items.values))
+    counts = torch.zeros(len(users) * view.n_items, device=view.device)
+    counts.index_add_(0, row * view.n_items + items.values, torch.ones_like(row).float())
+    return counts.view(len(users), view.n_items)
