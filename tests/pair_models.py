@@ -1,12 +1,13 @@
-"""Models over derived relations that were never trained, away from their start."""
+"""Models of the pair readout that were never trained, away from their start."""
 
 from dataclasses import replace
 
 import torch
 
-from finrec_dgl.nn import PairConfig, PairRecommender, HybridConfig, ModelShape
+from finrec_dgl.nn import HybridConfig, PairRecommender
+from finrec_dgl.relations import ModelShape, PairConfig
 
-DERIVED = PairConfig(
+PAIR = PairConfig(
     ease=(20.0, 200.0),
     holding_half_lives=(40.0, 0.0),
     ranks=(4,),
@@ -16,7 +17,7 @@ DERIVED = PairConfig(
     text_sharpness=3.0,
     text_channels=True,
 )
-CONFIG = HybridConfig(readout="pair", pseudo_classes=3, derived=DERIVED)
+CONFIG = HybridConfig(readout="pair", pseudo_classes=3, pair=PAIR)
 
 
 def shape_of(snapshot, config=CONFIG):
@@ -30,7 +31,7 @@ def shape_of(snapshot, config=CONFIG):
     )
 
 
-def make_derived(snapshot, seed=0, moved=True, **switches):
+def make_pair(snapshot, seed=0, moved=True, **switches):
     """A model; ``moved``: with random weights, so that every part has a say in the score."""
     config = replace(CONFIG, **switches)
     torch.manual_seed(seed)

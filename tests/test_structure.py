@@ -14,7 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 # an import may point only to the same folder or an earlier one
 ORDER = (
     *("base", "tables", "graph", "kernels", "sampling", "text", "dataset", "evaluation"),
-    *("baselines", "nn", "training", "recommending", "benchmarking", "cli"),
+    *("baselines", "relations", "nn", "training", "recommending", "benchmarking", "cli"),
 )
 HEAVY = {"torch", "dgl", "transformers", "pandas", "sklearn", "tokenizers", "sentence_transformers"}
 LIGHT_FOLDERS = {"base", "tables", "cli"}

@@ -90,6 +90,7 @@ class PairRecommender(nn.Module):
             shape.text_dim if self.has_text else 0,
             shape.tie_kinds if config.social else (),
             shape.pseudo_classes if config.uses_pseudo else 0,
+            shape.edges,
         )
         on = _parts(config)
         self.relations = nn.ModuleDict(

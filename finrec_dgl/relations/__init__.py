@@ -11,6 +11,7 @@ from finrec_dgl.relations.base import (
 from finrec_dgl.relations.config import PairConfig
 from finrec_dgl.relations.cosine import Cosine
 from finrec_dgl.relations.ease import Ease
+from finrec_dgl.relations.own_edges import OwnEdges
 from finrec_dgl.relations.peers import Peers
 from finrec_dgl.relations.popularity import Burstiness, Popularity, Trends
 from finrec_dgl.relations.pseudo import Pseudo, PseudoLabels, pseudo_loss
@@ -26,6 +27,7 @@ __all__ = [
     "Ease",
     "GraphView",
     "ModelShape",
+    "OwnEdges",
     "PairConfig",
     "Peers",
     "Popularity",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 import torch
@@ -39,6 +39,9 @@ class ModelShape:
         Kinds of ties.
     pseudo_classes : int
         Classes of pseudo-labels, 0 without.
+    edges : mapping
+        For each edge table its relation (source type, name, destination type) and the number of
+        its features.
     """
 
     n_users: int
@@ -46,6 +49,7 @@ class ModelShape:
     text_dim: int
     tie_kinds: tuple[str, ...] = ()
     pseudo_classes: int = 0
+    edges: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
 
 
 class Relation(nn.Module):

@@ -8,7 +8,7 @@ from finrec_dgl.base.config import refuse
 
 BUILT_IN = (
     *("ease", "cosine", "vectors", "spectral", "popularity", "trends", "burstiness"),
-    *("text_near", "pseudo", "ties", "peers"),
+    *("text_near", "pseudo", "own_edges", "ties", "peers"),
 )
 """The relations of the package, in the order of their channels."""
 

@@ -28,6 +28,7 @@ def build_model(
         text_dim=dataset.vectors.shape[1],
         tie_kinds=dataset.ties.kinds,
         pseudo_classes=classes,
+        edges={one: len(edges.feature_names) for one, edges in dataset.extra_edges.items()},
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)

@@ -7,7 +7,7 @@ import numpy as np
 
 from finrec_dgl.dataset import PreprocessOptions, build_dataset, texts
 from finrec_dgl.nn import HybridConfig
-from finrec_dgl.nn.config import PairConfig
+from finrec_dgl.relations import PairConfig
 from finrec_dgl.tables.generate import World, generate
 from finrec_dgl.text import EncoderSpec
 from finrec_dgl.text.encoding import Encoded
@@ -19,19 +19,17 @@ TINY = TrainConfig.plain(
     patience=2,
 )
 SMALL = TrainConfig.plain(
-    model=HybridConfig(
-        readout="tower", layers=2, dim=16, dim_two=16, heads=2, pseudo_classes=12
-    ),
+    model=HybridConfig(readout="tower", layers=2, dim=16, dim_two=16, heads=2, pseudo_classes=12),
     batch_size=1024,
     lr=5e-3,
     epochs=12,
     patience=12,
 )
-DERIVED = TrainConfig(
+PAIR = TrainConfig(
     model=HybridConfig(
         readout="pair",
         pseudo_classes=4,
-        derived=PairConfig(ease=(100.0,), holding_half_lives=(60.0,), ranks=(4,)),
+        pair=PairConfig(ease=(100.0,), holding_half_lives=(60.0,), ranks=(4,)),
     ),
     loss="backtest",
     windows=2,
@@ -40,7 +38,7 @@ DERIVED = TrainConfig(
     epochs=2,
     average=1,
 )
-"""The hybrid over derived relations, as small as it can be."""
+"""The hybrid with the pair readout, as small as it can be."""
 
 SILENT_WORLD = {f"{signal}_strength": 0.0 for signal in ("text", "graph", "tie", "popularity")}
 

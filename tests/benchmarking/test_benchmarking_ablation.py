@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from benchmarking_worlds import DERIVED, TINY, make_dataset
+from benchmarking_worlds import PAIR, TINY, make_dataset
 
 from finrec_dgl.base.errors import ConfigError
 from finrec_dgl.benchmarking import ablate, jobs
@@ -22,7 +22,7 @@ def made(tmp_path_factory):
     place = tmp_path_factory.mktemp("ablation")
     with pytest.MonkeyPatch.context() as patch:
         dataset = make_dataset(place / "data", patch)
-    asked = [(dataset, DERIVED)]
+    asked = [(dataset, PAIR)]
     return asked, place / "out", ablate(asked, place / "out", variants=SOME, seeds=1, epochs=1)
 
 
@@ -54,22 +54,22 @@ def test_a_variant_is_what_its_name_says(made):
     ((dataset, _),), out, found = made
     rows = {part: outcome.tables[0] for part, outcome in found.items()}
     timeless = load_run(out / "data" / rows["hybrid"].row("without-time").runs[0], dataset)
-    derived = timeless.config.model.derived
-    assert set(derived.peer_half_lives) == {0.0}
-    assert derived.holding_half_lives == (0.0,)
-    assert not derived.trend_half_lives
-    assert not derived.short_half_life
+    pair = timeless.config.model.pair
+    assert set(pair.peer_half_lives) == {0.0}
+    assert pair.holding_half_lives == (0.0,)
+    assert not pair.trend_half_lives
+    assert not pair.short_half_life
     paper = load_run(out / "data" / rows["paper"].row("layers-1").runs[0], dataset).config
     assert paper == replace(
-        form_of("paper", DERIVED, 1),
-        model=replace(form_of("paper", DERIVED).model, layers=1),
+        form_of("paper", PAIR, 1),
+        model=replace(form_of("paper", PAIR).model, layers=1),
     )
 
 
 def test_every_variant_is_one_change_of_a_valid_whole():
     """Catches a variant that no configuration can have, or a part that none switches off."""
     for part in ("hybrid", "paper"):
-        full = form_of(part, DERIVED)
+        full = form_of(part, PAIR)
         for name, options in variants_of(part, full).items():
             assert changed(full, options).model is not None, name
         names = variants_of(part, full)
@@ -100,9 +100,9 @@ def test_what_cannot_be_taken_apart_is_refused_first(made, tmp_path):
     ((dataset, _),), _, _ = made
     out = tmp_path / "out"
     with pytest.raises(ConfigError, match="did you mean 'without-text'"):
-        ablate([(dataset, DERIVED)], out, variants=["without-txt"])
+        ablate([(dataset, PAIR)], out, variants=["without-txt"])
     with pytest.raises(ConfigError, match="part is 'papr'.*seeds is 0"):
-        ablate([(dataset, DERIVED)], out, ["papr"], seeds=0)
+        ablate([(dataset, PAIR)], out, ["papr"], seeds=0)
     with pytest.raises(ConfigError, match="--part paper"):
         ablate([(dataset, TINY)], out)
     assert not out.exists()

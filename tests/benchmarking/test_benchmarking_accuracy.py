@@ -247,7 +247,7 @@ def test_the_plain_models_are_what_they_are_called(made):
     assert (gnn.model.text, gnn.model.stream_two, gnn.model.stream_one) == (False, False, True)
     paper = load_run(out / table.row("paper").runs[0], dataset).config
     assert all(getattr(paper.model, part) for part in tuning.PARTS)
-    assert paper.model.readout == gnn.model.readout == "observed"
+    assert paper.model.readout == gnn.model.readout == "tower"
 
 
 def test_several_data_sets_side_by_side(made, tmp_path):

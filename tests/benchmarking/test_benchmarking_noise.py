@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from benchmarking_worlds import DERIVED, TINY, make_dataset
+from benchmarking_worlds import PAIR, TINY, make_dataset
 
 from finrec_dgl.base.errors import ConfigError, DataError
 from finrec_dgl.benchmarking import jobs, measure_noise
@@ -173,9 +173,9 @@ def test_what_cannot_be_corrupted_is_refused(dataset, tmp_path):
     """Catches hours of training before a wrong name or level."""
     out = tmp_path / "out"
     with pytest.raises(ConfigError, match="did you mean 'masked'"):
-        measure_noise([(dataset, DERIVED)], out, kinds=["maskd"])
+        measure_noise([(dataset, PAIR)], out, kinds=["maskd"])
     with pytest.raises(ConfigError, match="level of drop is 1, expected from 0 to 0.99"):
-        measure_noise([(dataset, DERIVED)], out, kinds=["drop"], levels=[1.0])
+        measure_noise([(dataset, PAIR)], out, kinds=["drop"], levels=[1.0])
     with pytest.raises(ConfigError, match="kind is 'pseudo'"):
         corrupt(dataset, "pseudo", 0.5)
     silent = make_dataset(tmp_path / "silent")

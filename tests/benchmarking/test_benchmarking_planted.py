@@ -6,7 +6,8 @@ import pytest
 from benchmarking_worlds import SILENT_WORLD, expected_random_ndcg, make_dataset
 
 from finrec_dgl.evaluation import compare, evaluate
-from finrec_dgl.nn import PairConfig, HybridConfig
+from finrec_dgl.nn import HybridConfig
+from finrec_dgl.relations import PairConfig
 from finrec_dgl.tables.generate import World, oracle
 from finrec_dgl.training import TrainConfig
 from finrec_dgl.training.learner import fit
@@ -30,7 +31,7 @@ WORLDS = {
 @functools.cache
 def config_of(off, peers=128):
     """The hybrid without the part ``off``; no more filters than a world without trends needs."""
-    derived = PairConfig(
+    pair = PairConfig(
         peer_half_lives=(365.0,),
         peers=peers,
         ease=(100.0, 300.0),
@@ -40,7 +41,7 @@ def config_of(off, peers=128):
         text_channels=True,
     )
     parts = {} if off == "nothing" else {off: False}
-    model = HybridConfig(readout="pair", pseudo_classes=12, derived=derived, **parts)
+    model = HybridConfig(readout="pair", pseudo_classes=12, pair=pair, **parts)
     return TrainConfig(model=model, loss="backtest", windows=6, lr=0.05, epochs=12, average=4)
 
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from benchmarking_worlds import DERIVED, TINY, make_dataset
+from benchmarking_worlds import PAIR, TINY, make_dataset
 
 from finrec_dgl.base.errors import ConfigError, DataError
 from finrec_dgl.benchmarking import sweep_pseudo, tuning
@@ -40,7 +40,7 @@ def test_the_figures_are_validation_s_and_made_once(dataset, tmp_path, monkeypat
 def test_both_forms_are_told_apart(dataset, tmp_path):
     """Catches the hybrid's figures in the paper's line, or other windows than are told."""
     (sweep,) = sweep_pseudo(
-        [(dataset, DERIVED)],
+        [(dataset, PAIR)],
         tmp_path / "out",
         lambdas=(0.1,),
         targets=("prototypes",),

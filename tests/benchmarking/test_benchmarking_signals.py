@@ -16,22 +16,23 @@ from benchmarking_worlds import (
 from finrec_dgl.benchmarking import compare_models
 from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset, texts
 from finrec_dgl.evaluation import evaluate
-from finrec_dgl.nn import PairConfig, HybridConfig
+from finrec_dgl.nn import HybridConfig
+from finrec_dgl.relations import PairConfig
 from finrec_dgl.tables.generate import World, generate
 from finrec_dgl.training import TrainConfig, load_run
 from finrec_dgl.training.learner import fit
 
 SIZE = {"users": 500, "items": 60, "interactions_per_user": 10.0, "cold_share": 0.0}
 WORLD = {**SILENT_WORLD, **SIZE, "ties_per_user": 2.0, "seed": 3}
-DERIVED = TrainConfig(
-    model=HybridConfig(readout="pair", pseudo_classes=12, derived=PairConfig(ranks=(16,))),
+PAIR = TrainConfig(
+    model=HybridConfig(readout="pair", pseudo_classes=12, pair=PairConfig(ranks=(16,))),
     loss="backtest",
     windows=6,
     lr=0.05,
     epochs=12,
     average=4,
 )
-FORMS = {"observed": SMALL, "derived": DERIVED}
+FORMS = {"tower": SMALL, "pair": PAIR}
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -78,7 +79,7 @@ def test_new_products_are_found_by_their_text(tmp_path, monkeypatch):
     tables = generate(World(**{**WORLD, "users": 400, "text_strength": 8.0}))
     split = SplitOptions(kind="cold-items")
     dataset = build_dataset(tables, tmp_path / "data", PreprocessOptions(split=split))
-    scorer = fit(dataset, dataset.snapshot("fit"), replace(DERIVED, epochs=8))
+    scorer = fit(dataset, dataset.snapshot("fit"), replace(PAIR, epochs=8))
     cold = dataset.cold("test")
     found = evaluate(scorer, dataset, "test", group="cold").per_user["ndcg@10"]
     above = found - expected_random_ndcg(dataset, cold)
@@ -94,7 +95,7 @@ def test_where_pairs_are_hidden_chance_stays_chance_and_a_signal_is_found(
     monkeypatch.setattr(texts, "encode_texts", word_vectors)
     tables = without_dates(World(**{**WORLD, **signals}))
     dataset = build_dataset(tables, tmp_path / "data", PreprocessOptions())
-    scorer = fit(dataset, dataset.snapshot("fit"), replace(DERIVED, epochs=5))
+    scorer = fit(dataset, dataset.snapshot("fit"), replace(PAIR, epochs=5))
     found = evaluate(scorer, dataset, "test").per_user["ndcg@10"]
     above = found - expected_random_ndcg(dataset)
     error = above.std(ddof=1) / np.sqrt(len(above))

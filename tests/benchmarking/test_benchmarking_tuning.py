@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from benchmarking_worlds import DERIVED, TINY, make_dataset, without_dates
+from benchmarking_worlds import PAIR, TINY, make_dataset, without_dates
 
 from finrec_dgl.base.errors import ConfigError
 from finrec_dgl.benchmarking import Tuning, tuning
@@ -37,11 +37,11 @@ def test_the_hybrid_is_ranked_on_windows_before_the_cut(dataset, tmp_path):
     """Catches a trial on the test, on fewer windows, or learnt from a window's own targets."""
     study = Study(dataset, tmp_path / "out")
     options = [{"lambda_start": 0.001}]
-    trials, used = try_configs(study, "hybrid", DERIVED, options, 3)
+    trials, used = try_configs(study, "hybrid", PAIR, options, 3)
     windows = validation_windows(dataset, 3)
     assert used == len(windows) == 3
     assert all(one.end <= dataset.cut for one in windows)
-    expected = np.mean([window_ndcg(fit(dataset, one.snapshot, DERIVED), one) for one in windows])
+    expected = np.mean([window_ndcg(fit(dataset, one.snapshot, PAIR), one) for one in windows])
     assert trials[0].ndcg == pytest.approx(expected, abs=1e-6)
 
 
@@ -59,8 +59,8 @@ def test_a_tuning_cut_off_goes_on(dataset, tmp_path, monkeypatch):
     monkeypatch.setattr(tuning, "valid_ndcg", measure)
     options = [{"lambda_start": one} for one in (0.01, 0.02, 0.03)]
     with pytest.raises(KeyboardInterrupt):
-        try_configs(study, "hybrid", DERIVED, options, 2)
-    trials, _ = try_configs(Study(dataset, tmp_path / "out"), "hybrid", DERIVED, options, 2)
+        try_configs(study, "hybrid", PAIR, options, 2)
+    trials, _ = try_configs(Study(dataset, tmp_path / "out"), "hybrid", PAIR, options, 2)
     assert tried == [0.01, 0.02, 0.02, 0.03]
     assert [one.ndcg for one in trials] == [0.1, 0.5, 0.1]
 
@@ -70,7 +70,7 @@ def test_the_choice_is_what_is_trained(dataset, tmp_path, monkeypatch):
     study = Study(dataset, tmp_path / "out")
     reached = iter([0.1, 0.2, 0.9, 0.3, 0.4])
     monkeypatch.setattr(tuning, "valid_ndcg", lambda *given: next(reached))
-    found = measure_trained(study, "hybrid-graph", 2, DERIVED, Tuning(budget=3, windows=1))
+    found = measure_trained(study, "hybrid-graph", 2, PAIR, Tuning(budget=3, windows=1))
     assert found.tuning["tried"] == 3
     chosen = found.tuning["options"]
     assert found.tuning["valid_ndcg@10"] == 0.9
@@ -83,12 +83,12 @@ def test_the_choice_is_what_is_trained(dataset, tmp_path, monkeypatch):
 
 def test_options_begin_with_the_configuration_as_given():
     """Catches a budget of one that trains something else than what was asked for."""
-    found = candidates(DERIVED, HYBRID_GRID, strict=False)
-    assert changed(DERIVED, found[0]) == DERIVED
+    found = candidates(PAIR, HYBRID_GRID, strict=False)
+    assert changed(PAIR, found[0]) == PAIR
     assert len(found) == 8
-    own = changed(DERIVED, {"lambda_start": 0.5})
+    own = changed(PAIR, {"lambda_start": 0.5})
     assert len(candidates(own, HYBRID_GRID, strict=False)) == 9
-    lone = changed(DERIVED, {"model.stream_two": False})
+    lone = changed(PAIR, {"model.stream_two": False})
     assert all(one["model.stream_one"] for one in candidates(lone, HYBRID_GRID, strict=False))
 
 
@@ -104,24 +104,24 @@ def test_a_wrong_grid_is_named():
 
 def test_the_plain_form_is_the_paper_s_whatever_is_given():
     """Catches a plain form that inherits what only the other one can use."""
-    for given in (DERIVED, TINY, changed(TINY, {"model.text": False})):
+    for given in (PAIR, TINY, changed(TINY, {"model.text": False})):
         plain = plain_form(given)
-        assert (plain.model.readout, plain.loss) == ("observed", "softmax")
+        assert (plain.model.readout, plain.loss) == ("tower", "softmax")
         assert plain.model.text
     assert plain_form(TINY) == TINY
     assert plain_form(TINY, 1) == changed(TINY, {"epochs": 1})
-    assert config_of("gnn", DERIVED, 3).epochs == 3
-    assert config_of("hybrid", DERIVED, 3).epochs == DERIVED.epochs
+    assert config_of("gnn", PAIR, 3).epochs == 3
+    assert config_of("hybrid", PAIR, 3).epochs == PAIR.epochs
     for name in TRAINED:
-        assert config_of(name, DERIVED).model is not None
+        assert config_of(name, PAIR).model is not None
 
 
 def test_early_stopping_and_undated_data_have_the_validation_part_alone(dataset, tmp_path):
     """Catches epochs chosen on one window and measured on others, or a crash without dates."""
     study = Study(dataset, tmp_path / "dated")
     assert len(usable_windows(study, TINY, 3)) == 1
-    assert len(usable_windows(study, DERIVED, 3)) == 3
+    assert len(usable_windows(study, PAIR, 3)) == 3
     tables = without_dates(World(users=120, items=30, interactions_per_user=8.0))
     options = PreprocessOptions(encoder=EncoderSpec(name="none"))
     undated = build_dataset(tables, tmp_path / "data", options)
-    assert len(usable_windows(Study(undated, tmp_path / "out"), DERIVED, 3)) == 1
+    assert len(usable_windows(Study(undated, tmp_path / "out"), PAIR, 3)) == 1

@@ -85,7 +85,7 @@ def test_the_script_does_the_same(data, tmp_path, monkeypatch, capsys):
     assert "Traceback" not in capsys.readouterr().err
 
 
-DERIVED = [
+PAIR = [
     *("--set", "model.readout=pair", "--set", "loss=backtest", "--set", "warm_up=20"),
     *("--set", "epochs=1", "--set", "windows=2", "--set", "model.pair.ranks=[2]"),
 ]
@@ -140,7 +140,7 @@ def test_the_ablation_is_shown_and_kept(data, finrec, tmp_path):
     """Catches options that do not arrive, or a form that is not told."""
     out = tmp_path / "out"
     asked = ["benchmark", "ablation", data, "--out", out, "--seeds", 1, "--epochs", 1]
-    asked += ["--variants", "without-social,without-stream-one,layers-1", *DERIVED]
+    asked += ["--variants", "without-social,without-stream-one,layers-1", *PAIR]
     said = finrec(*asked, "--json")
     assert said.code == 0, said.err
     rows = {part: said.document[part]["tables"][0]["models"] for part in ("hybrid", "paper")}
@@ -158,7 +158,7 @@ def test_the_ablation_is_shown_and_kept(data, finrec, tmp_path):
     ("command", "options", "words"),
     [
         ("ablation", ["--part", "papr"], "did you mean 'paper'"),
-        ("ablation", ["--set", "model.readout=tower"], "expected: derived"),
+        ("ablation", ["--set", "model.readout=tower"], "expected: pair"),
         ("ablation", ["--part", "paper", "--variants", "heads-3"], "variant is 'heads-3'"),
         ("pseudo", ["--part", "paper"], "there is no text"),
         ("pseudo", ["--part", "paper", "--lambdas", "a"], "not a list of numbers"),

@@ -10,7 +10,7 @@ from small_bank import ITEMS, USERS, write_tables
 
 from finrec_dgl.cli.app import main
 
-DERIVED = [
+PAIR = [
     *("--set", "model.readout=pair", "--set", "loss=backtest", "--set", "warm_up=10"),
     *("--set", "average=2", "--epochs", "4", "--set", "lr=0.05"),
     *("--set", "model.pair.ease=[20, 100]", "--set", "model.pair.ranks=[4]"),
@@ -24,7 +24,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_tables(place / "source")
     data, run = str(place / "data"), str(place / "run")
     assert main(["preprocess", str(place / "source"), data, "--encoder", "none", "--quiet"]) == 0
-    assert main(["train", data, run, "--quiet", *DERIVED]) == 0
+    assert main(["train", data, run, "--quiet", *PAIR]) == 0
     return place
 
 
@@ -85,6 +85,6 @@ def test_undated_tables_need_nothing_more(finrec, tmp_path):
 )
 def test_settings_that_do_not_fit_are_refused(place, finrec, tmp_path, setting, words):
     """Catches a setting that fails late, or is quietly ignored."""
-    said = finrec("train", place / "data", tmp_path / "run", *DERIVED, "--set", setting)
+    said = finrec("train", place / "data", tmp_path / "run", *PAIR, "--set", setting)
     assert said.code == 2
     assert words in " ".join(said.err.split())

@@ -26,6 +26,16 @@ void finrec_move_rows(int64_t, int64_t, int64_t, const int64_t*, const float*, d
 void finrec_code_strings(int64_t, int64_t, const int32_t*, const uint8_t*, int64_t, uint64_t*, void*,
                          int64_t*, int32_t*, int64_t*);
 void finrec_move_slots(int64_t, const uint64_t*, int64_t, uint64_t*);
+void finrec_near_users(int64_t, int64_t, int64_t, int64_t, const int64_t*, const int32_t*,
+                       const int32_t*, const int32_t*, const int32_t*, const int32_t*, const float*,
+                       const float*, const float*, const int64_t*, const int32_t*, const uint8_t*,
+                       int32_t*);
+void finrec_shared_items(int64_t, int64_t, int64_t, int64_t, const int64_t*, const int32_t*,
+                         const int32_t*, const int64_t*, const int32_t*, const float*, float*);
+void finrec_peer_sum(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, const int32_t*,
+                     const int64_t*, const int32_t*, const float*, const float*, float*);
+void finrec_peer_sum_grad(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, const int32_t*,
+                          const int64_t*, const int32_t*, const float*, const float*, float*);
 #define SCORES(T)                                                                          \
     int64_t, int64_t, int64_t, int64_t, const T *, int64_t, const int32_t *, uint8_t *, int64_t, \
         const T *, const T *, const T *, const int64_t *, const int32_t *
@@ -344,6 +354,48 @@ static void move_rows(int64_t n, int64_t width) {
                      table.get(), mean.get(), square.get());
 }
 
+// Seeds, some unknown, with their peers: of every user who has one of their items, or is connected.
+static void peers(int64_t seeds, int64_t users, int64_t k) {
+    const int64_t items = draw(1, 40), threads = draw(1, 3), heads = draw(1, 3);
+    const Lists held = lists(users, items, 9), history = lists(seeds, items, 9);
+    const Lists holders = lists(items, users, 20), tied = lists(seeds, users, 3);
+    auto self = room(seeds), local = room(items), found = room(seeds * k);
+    for (int64_t b = 0; b < seeds; ++b) self[b] = int32_t(draw(-1, users - 1));
+    // a row for each item that a seed has, and for no other
+    int64_t rows = 0;
+    std::vector<int32_t> drawn;
+    std::unique_ptr<int32_t[]> ends(new int32_t[items + 1]());
+    std::vector<uint8_t> asked(size_t(items), 0);
+    for (int64_t e = 0; e < history.at[seeds]; ++e) asked[size_t(history.values[e])] = 1;
+    for (int64_t c = 0; c < items; ++c) {
+        local[c] = asked[size_t(c)] ? int32_t(rows) : -1;
+        if (!asked[size_t(c)]) continue;
+        const int32_t* users_of = holders.values.get();
+        drawn.insert(drawn.end(), users_of + holders.at[c], users_of + holders.at[c + 1]);
+        ends[++rows] = int32_t(drawn.size());
+    }
+    auto exact_ends = room(rows + 1), exact = room(int64_t(drawn.size()));
+    for (int64_t r = 0; r <= rows; ++r) exact_ends[r] = ends[r];
+    for (size_t e = 0; e < drawn.size(); ++e) exact[e] = drawn[e];
+    auto weight = fill<float>(items), user_scale = fill<float>(users), scale = fill<float>(seeds);
+    for (int64_t v = 0; v < users; ++v) user_scale[v] = 1.0f + user_scale[v] * user_scale[v];
+    std::unique_ptr<uint8_t[]> known(new uint8_t[users]);
+    for (int64_t v = 0; v < users; ++v) known[v] = held.at[v + 1] > held.at[v];
+    finrec_near_users(threads, seeds, users, k, history.at.get(), history.values.get(), self.get(),
+                      local.get(), exact_ends.get(), exact.get(), weight.get(), user_scale.get(),
+                      scale.get(), tied.at.get(), tied.values.get(), known.get(), found.get());
+    auto shared = fill<float>(seeds * k * 2);
+    finrec_shared_items(threads, seeds, items, k, history.at.get(), history.values.get(),
+                        found.get(), held.at.get(), held.values.get(), weight.get(), shared.get());
+    const int64_t edges = held.at[users];
+    auto fade = fill<float>(heads * edges), share = fill<float>(seeds * k * heads);
+    auto sums = fill<float>(seeds * heads * items), to_share = fill<float>(seeds * k * heads);
+    finrec_peer_sum(threads, seeds, items, k, heads, edges, found.get(), held.at.get(),
+                    held.values.get(), fade.get(), share.get(), sums.get());
+    finrec_peer_sum_grad(threads, seeds, items, k, heads, edges, found.get(), held.at.get(),
+                         held.values.get(), fade.get(), sums.get(), to_share.get());
+}
+
 #define RUN_LOSSES(T, name)                                                                      \
     static void add_up_##name(int64_t level, int64_t rows, int64_t columns) {                    \
         auto scores = fill<T>(rows * columns), to = fill<T>(rows * columns);                     \
@@ -401,5 +453,11 @@ int main() {
             move_rows(n, width);
             ++done;
         }
+    for (int64_t seeds : {0, 1, 2, 33})
+        for (int64_t users : {1, 7, 100})
+            for (int64_t k : {1, 5, 100}) {
+                peers(seeds, users, k < users ? k : users);
+                ++done;
+            }
     printf("%lld\n", static_cast<long long>(done));
 }

@@ -6,7 +6,8 @@ import pytest
 
 from finrec_dgl.base.config import from_mapping, to_mapping
 from finrec_dgl.base.errors import ConfigError
-from finrec_dgl.nn import PairConfig, HybridConfig
+from finrec_dgl.nn import HybridConfig
+from finrec_dgl.relations import PairConfig
 
 
 @pytest.mark.parametrize(

@@ -8,15 +8,9 @@ import torch
 from snapshots import make_snapshot
 
 from finrec_dgl.graph import NODE_TYPES
-from finrec_dgl.nn import (
-    HybridConfig,
-    HybridRecommender,
-    ModelShape,
-    features_of,
-    silent_relations,
-    start_of,
-)
+from finrec_dgl.nn import HybridConfig, HybridRecommender, features_of, silent_relations, start_of
 from finrec_dgl.nn.heads import DotHead, MLPHead
+from finrec_dgl.relations import ModelShape
 from finrec_dgl.sampling import NeighborSampler, whole_graph
 
 BASE = HybridConfig(

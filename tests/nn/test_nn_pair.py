@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from derived_models import DERIVED, make_derived
+from finrec_dgl.nn.derived import TEXT_CHANNELS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from snapshots import DAY, FixedTexts, make_dated_snapshot, with_pairs
@@ -13,7 +14,6 @@ from test_nn_world import MISSING, NOBODY, UNSOLD
 
 from finrec_dgl.dataset.snapshot import Pairs
 from finrec_dgl.nn import World
-from finrec_dgl.nn.derived import TEXT_CHANNELS
 
 SWITCHES = [
     {},

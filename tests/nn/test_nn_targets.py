@@ -9,7 +9,8 @@ import torch
 from snapshots import make_snapshot
 
 from finrec_dgl.base.errors import ConfigError, DataError
-from finrec_dgl.nn import HybridConfig, pseudo_loss, pseudo_targets
+from finrec_dgl.nn import HybridConfig, pseudo_targets
+from finrec_dgl.relations import pseudo_loss
 
 
 def test_prototypes_are_soft_assignments_of_text():

@@ -8,7 +8,8 @@ import torch
 from snapshots import make_snapshot
 
 from finrec_dgl.base.errors import DataError
-from finrec_dgl.nn import HybridConfig, HybridRecommender, ModelShape, start_of
+from finrec_dgl.nn import HybridConfig, HybridRecommender, start_of
+from finrec_dgl.relations import ModelShape
 from finrec_dgl.tables import Tables
 from finrec_dgl.training import ModelScorer
 

@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 from derived_models import make_derived
+from finrec_dgl.recommending.derived import derived_effects, derived_evidence, derived_popularity
 from recommending_worlds import WorldDataset, WorldRun
 from snapshots import FixedTexts, make_dated_snapshot, with_pairs
 from test_recommending_reasons import tied_world
@@ -13,7 +14,6 @@ from finrec_dgl.nn import World
 from finrec_dgl.recommending import evidence as pieces
 from finrec_dgl.recommending import reasons as module
 from finrec_dgl.recommending import recommend
-from finrec_dgl.recommending.derived import derived_effects, derived_evidence, derived_popularity
 from finrec_dgl.recommending.evidence import Evidence, holdings, tied
 from finrec_dgl.recommending.reasons import explain
 from finrec_dgl.training import PairScorer

@@ -13,7 +13,8 @@ from finrec_dgl.baselines.popularity import Popularity
 from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset
 from finrec_dgl.dataset.windows import windows
 from finrec_dgl.evaluation import evaluate
-from finrec_dgl.nn import PairConfig, HybridConfig, learn_vectors
+from finrec_dgl.nn import HybridConfig
+from finrec_dgl.relations import PairConfig, learn_vectors
 from finrec_dgl.tables.generate import World, generate
 from finrec_dgl.text import EncoderSpec
 from finrec_dgl.training import TrainConfig, load_run, loop, train

@@ -9,7 +9,8 @@ import torch
 from snapshots import make_snapshot, pairs_of
 
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS
-from finrec_dgl.nn import HybridConfig, HybridRecommender, ModelShape, features_of
+from finrec_dgl.nn import HybridConfig, HybridRecommender, features_of
+from finrec_dgl.relations import ModelShape
 from finrec_dgl.training import Batches, TrainConfig, joint_loss
 from finrec_dgl.training.losses import recommendation_loss
 from finrec_dgl.training.reconstruction import Reconstruction

@@ -7,14 +7,8 @@ import pytest
 import torch
 from snapshots import make_snapshot
 
-from finrec_dgl.nn import (
-    HybridConfig,
-    HybridRecommender,
-    ModelShape,
-    features_of,
-    pseudo_targets,
-    start_of,
-)
+from finrec_dgl.nn import HybridConfig, HybridRecommender, features_of, pseudo_targets, start_of
+from finrec_dgl.relations import ModelShape
 from finrec_dgl.training import (
     Batches,
     ModelScorer,

@@ -1,0 +1,114 @@
+"""Messages over the edges that only the user knows: one channel for each edge table."""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from finrec_dgl.kernels.ragged import Ragged, row_places
+from finrec_dgl.relations.base import (
+    GRAPH_CONVOLUTION,
+    ModelShape,
+    Relation,
+    log_share,
+    register_relation,
+    stacked,
+)
+from finrec_dgl.relations.config import PairConfig
+from finrec_dgl.relations.view import GraphView, SeedBatch
+
+
+@register_relation
+class OwnEdges(Relation):
+    """What reaches (u, i) over the edges e of one table, in either direction, above a floor.
+
+    user - item   sum over edges between u and i of a_e
+    user - user   sum over edges between u and a user v who has i of a_e
+    item - item   sum over edges between i and an item of u's history of a_e
+
+    a_e = exp(w . f_e), with the edge's features f_e standardised over the edges of the view; w is
+    learned from 0. The channel is 0 for an item that nothing reaches.
+    """
+
+    name, part, learned = "own_edges", GRAPH_CONVOLUTION, True
+
+    def __init__(self, config: PairConfig, shape: ModelShape) -> None:
+        super().__init__(config, shape)
+        self.tables = tuple(shape.edges)
+        self.floor = nn.Parameter(torch.zeros(len(self.tables)))
+        self.feature = nn.ParameterList(torch.zeros(shape.edges[one]) for one in self.tables)
+
+    def channel_names(self) -> tuple[str, ...]:
+        return tuple(f"edges {name}" for _, name, _ in self.tables)
+
+    def sample(self, batch: SeedBatch) -> tuple[Tensor, ...]:
+        """Return for each table the flat place (seed, item) and the edge of each message."""
+        found: list[Tensor] = []
+        for table in self.tables:
+            by_src, by_dst = batch.view.kept(f"edges {table[1]}", lambda t=table: _rows(batch, t))
+            for here, there, rows in ((table[0], table[2], by_src), (table[2], table[0], by_dst)):
+                found += _messages(batch, here, there, rows)
+        return tuple(found)
+
+    def forward(self, batch: SeedBatch, sampled: Tensor | tuple[Tensor, ...]) -> Tensor:
+        shape, given = (len(batch.seeds), batch.view.n_items), iter(sampled)
+        channels = []
+        for number, table in enumerate(self.tables):
+            features = batch.view.kept(
+                f"features {table[1]}", lambda t=table: _features(batch.view, t)
+            )
+            amount = torch.exp((features @ self.feature[number]).clamp(max=20.0))
+            message = amount.new_zeros(shape[0] * shape[1])
+            for place, edge in ((next(given), next(given)) for _ in range(2)):
+                message = message.index_add(0, place, amount[edge])
+            floor = self.floor[number]
+            channels.append(log_share(message.view(shape), batch.free, floor.exp()) - floor)
+        return stacked(channels)
+
+
+def _features(view: GraphView, table: tuple[str, str, str]) -> Tensor:
+    """Return the features of the table's edges, float32 [E, F], standardised over them."""
+    features = view.tensor(view.snapshot.edges[table].features)
+    if not len(features):
+        return features
+    spread = features.std(dim=0, correction=0)
+    return (features - features.mean(dim=0)) / torch.where(spread > 0, spread, 1.0)
+
+
+def _rows(batch: SeedBatch, table: tuple[str, str, str]) -> tuple[tuple[Ragged, Tensor], ...]:
+    """Return the table's edges by source and by destination: the other ends, and edge numbers."""
+    view, edges = batch.view, batch.view.snapshot.edges[table]
+    sizes = {"user": view.n_users, "item": view.n_items}
+    src, dst = (torch.from_numpy(one.copy()).to(view.device) for one in (edges.src, edges.dst))
+    return _by(src, dst, sizes[table[0]]), _by(dst, src, sizes[table[2]])
+
+
+def _by(here: Tensor, there: Tensor, size: int) -> tuple[Ragged, Tensor]:
+    order = torch.argsort(here, stable=True)
+    counts = torch.bincount(here, minlength=size)
+    return Ragged(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), there[order]), order
+
+
+def _messages(
+    batch: SeedBatch, here: str, there: str, rows: tuple[Ragged, Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Return the places (seed, item), int64 [m] flat, and the edges of messages from ``here``.
+
+    ``rows``: the edges by their end ``here``; the seed, or an item of its history, is that end.
+    """
+    by, edge = rows
+    seeds, view = batch.seeds, batch.view
+    start, row = (seeds.user, torch.arange(len(seeds), device=view.device))
+    if here == "item":
+        start, row = (seeds.item, seeds.row) if there == "item" else (seeds.item[:0], seeds.row[:0])
+    places, offsets = row_places(by.indptr, start)
+    row = torch.repeat_interleave(row, offsets.diff(), output_size=len(places))
+    end, edge = by.values[places].long(), edge[places]
+    if there == "item":
+        return row * view.n_items + end, edge
+    items, _ = view.user_items.rows(end)
+    each = items.counts
+    row, edge = (torch.repeat_interleave(cast(Tensor, one), each) for one in (row, edge))
+    return row * view.n_items + items.values, edge
