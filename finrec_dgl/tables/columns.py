@@ -21,11 +21,13 @@ from finrec_dgl.tables.faults import (
     sift,
     tie_faults,
 )
+from finrec_dgl.tables.numbers import number_faults, parse_numbers
 from finrec_dgl.tables.options import ReadOptions
-from finrec_dgl.tables.piecewise import piecewise, utf8
+from finrec_dgl.tables.piecewise import utf8
 from finrec_dgl.tables.sheets import DROP_HINT, Sheet, read_sheet
 
 _UTF8_MEND = "save the file as UTF-8"
+_NUMBER_MEND = "correct the value, leave the column out of the number columns"
 
 
 @dataclass(frozen=True)
@@ -79,7 +81,8 @@ def load_table(
     """Read ``path`` as the table ``name`` (interactions, items, users, ties, or another).
 
     With ``rest`` every other column follows as text. With ``unique`` items and users that repeat
-    an id and timestamp are faults. Rows left out are counted in ``dropped``. Raises DataError.
+    an id and timestamp are faults, as are values of the number columns of ``options`` that are no
+    numbers. Rows left out are counted in ``dropped``. Raises DataError.
     """
     sheet = read_sheet(
         path,
@@ -104,6 +107,7 @@ def load_table(
     typed = pa.table(columns)
     loaded = Loaded(typed, sheet, {one.name: one.column for one in present})
     faults += _checks(name, typed, [one.name for one in fields if one.kind == "id"])
+    faults += number_faults(typed, options.number_columns(name), mend=_NUMBER_MEND)
     kept = sift(typed, faults, loaded, name=name, on_bad_rows=options.on_bad_rows, dropped=dropped)
     if unique and name in ("items", "users"):
         kept = sift(
@@ -180,6 +184,8 @@ def _strings(
         field.kind == "id" and not (_is_text(kind) or pa.types.is_integer(kind))
     ):
         raise _wrong_type(sheet, field, kind, "strings" + " or integers" * (field.kind == "id"))
+    if pa.types.is_floating(kind):  # NaN is how many programs write an absent value
+        raw = pc.if_else(pc.is_nan(raw), None, raw)
     if not _is_text(kind) or pa.types.is_string(kind):
         return raw.cast(pa.string())
     strings = utf8(raw)
@@ -205,21 +211,10 @@ def _times(
 
 
 def _weights(field: Field, strings: pa.ChunkedArray, faults: list[Fault]) -> pa.ChunkedArray:
-    chunks = [
-        piecewise(chunk, lambda part: part.cast(pa.float64()), _number, pa.float64())
-        for chunk in strings.chunks
-    ]
-    numbers = pa.chunked_array(chunks, pa.float64())
+    numbers = parse_numbers(strings)
     expected = "a finite number, 0 or more, with a point for decimals"
     _note_nulls(strings, numbers, field.name, "not a number", expected, faults)
     return numbers
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text) if "_" not in text else None
-    except ValueError:
-        return None
 
 
 def _note_nulls(

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from finrec_dgl.base.config import suggest
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.tables import faults
+from finrec_dgl.tables.numbers import number_faults
 
 _SOME_IDS = 10_000
 _INTERACTIONS = {
@@ -78,6 +79,8 @@ class Tables:
     - ``ties``: source_id, target_id, kind (string), optional timestamp (int64).
     - ``item_text``, ``item_categories``, ``user_text``, ``user_categories``: columns of ``items``
       and ``users``, in order; ``item_title``: the one that names an item to people.
+    - ``item_numbers``, ``user_numbers``: columns of ``items`` and ``users`` whose values are all
+      finite numbers, as text, or missing (null or blank).
     - ``format``: what it was read from, one of ``FORMATS`` (or ``generated``).
     - ``dropped``: reason -> rows that were left out.
     - ``given``: the split that came with the data, if any.
@@ -101,6 +104,8 @@ class Tables:
     user_text: tuple[str, ...] = ()
     user_categories: tuple[str, ...] = ()
     item_title: str | None = None
+    item_numbers: tuple[str, ...] = ()
+    user_numbers: tuple[str, ...] = ()
     format: str = "tables"
     dropped: Mapping[str, int] = field(default_factory=dict)
     given: GivenSplit | None = None
@@ -132,9 +137,11 @@ class Tables:
         for option, columns, table in (
             ("item_text", self.item_text, self.items),
             ("item_categories", self.item_categories, self.items),
+            ("item_numbers", self.item_numbers, self.items),
             ("item_title", title, self.items),
             ("user_text", self.user_text, self.users),
             ("user_categories", self.user_categories, self.users),
+            ("user_numbers", self.user_numbers, self.users),
         ):
             problems += unknown_columns(option, columns, table)
         return problems
@@ -147,10 +154,14 @@ class Tables:
             ):
                 faults.sift(table, found, faults.InMemory(name, table), name=name)
         for name, id_column, table in self._profiles():
+            # not every reader knows the columns of numbers while it looks at rows
+            found = number_faults(
+                table, self.item_numbers if name == "items" else self.user_numbers
+            )
             if not self.rows_checked:
-                found = faults.profile_faults(table, id_column)
+                found += faults.profile_faults(table, id_column)
                 found = found or faults.repeated_profiles(table, id_column)
-                faults.sift(table, found, faults.InMemory(name, table), name=name)
+            faults.sift(table, found, faults.InMemory(name, table), name=name)
             check_overlap(name, table[id_column], self.interactions[id_column])
         if self.ties is not None and not self.rows_checked:
             found = tie_end_faults(self.ties, self.interactions, self.users)

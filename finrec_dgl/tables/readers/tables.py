@@ -8,7 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from finrec_dgl.base.errors import DataError
-from finrec_dgl.tables.choices import choose_columns, suggest_columns, suggest_title
+from finrec_dgl.tables.choices import Suggested, choose_columns, suggest_columns, suggest_title
 from finrec_dgl.tables.columns import Field, Loaded, load_table
 from finrec_dgl.tables.contract import Tables, tie_end_faults
 from finrec_dgl.tables.faults import sift
@@ -31,7 +31,7 @@ def read(folder: Path, options: ReadOptions) -> Tables:
     ``interactions``: user_id, item_id; optional timestamp, weight, text; other columns are not
     read. ``items``: item_id, ``users``: user_id; optional timestamp, and any other columns.
     ``ties``: source_id, target_id; optional kind (default "tie"), timestamp. Which columns are
-    text and categories: ``choices.suggest_columns``. Raises DataError.
+    text, categories and numbers: ``choices.suggest_columns``. Raises DataError.
     """
     _refuse_near_names(folder)
     dropped: dict[str, int] = {}
@@ -65,9 +65,9 @@ def make(
     *,
     rows_checked: bool = False,
 ) -> Tables:
-    """The Tables of typed columns, its text and categories chosen."""
-    item_text, item_categories = ((), ()) if items is None else suggest_columns(items, "item_id")
-    user_text, user_categories = ((), ()) if users is None else suggest_columns(users, "user_id")
+    """The Tables of typed columns, its text, categories and numbers chosen."""
+    item = Suggested() if items is None else suggest_columns(items, "item_id")
+    user = Suggested() if users is None else suggest_columns(users, "user_id")
     return Tables(
         interactions,
         items,
@@ -77,15 +77,7 @@ def make(
         format="tables",
         dropped=dropped,
         rows_checked=rows_checked,
-        **choose_columns(
-            options,
-            items,
-            users,
-            item_text=item_text,
-            item_categories=item_categories,
-            user_text=user_text,
-            user_categories=user_categories,
-        ),
+        **choose_columns(options, items, users, item=item, user=user),
     )
 
 
