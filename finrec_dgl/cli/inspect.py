@@ -43,10 +43,19 @@ def _nested(value: object) -> bool:
     return isinstance(value, Mapping) and bool(value)
 
 
+def _plain(value: object) -> bool:
+    """Whether ``value`` is a mapping without another one in it."""
+    return (
+        isinstance(value, Mapping)
+        and bool(value)
+        and not any(isinstance(one, Mapping) for one in value.values())
+    )
+
+
 def _group(name: str, mapping: Mapping[str, Any]) -> Table:
-    """Mappings of the same keys as the rows of one table, all else as one value a row."""
+    """Mappings of the same plain keys as the rows of one table, all else as one value a row."""
     rows = list(mapping.values())
-    if all(_nested(row) and row.keys() == rows[0].keys() for row in rows):
+    if all(_plain(row) and row.keys() == rows[0].keys() for row in rows):
         return table(name, ("", *rows[0]), [(key, *row.values()) for key, row in mapping.items()])
     return table(name, ("", ""), list(_flat(mapping)))
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 MANIFEST = "manifest.json"
 USER_IDS = "ids/users.parquet"
@@ -49,12 +49,13 @@ def _quoted(ids: pa.Array) -> bytes:
 
 
 def dataset_hash(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 over options, split, ids and contents: the same whenever and wherever it is made.
+    """SHA-256 over options, split, ids, names and contents: the same wherever it is made.
 
     Parquet and DGL files are left out, since their bytes depend on the writer's version, and all
     they hold is in the rest.
     """
-    parts = {name: manifest[name] for name in ("schema_version", "options", "split", "ids")}
+    names = ("schema_version", "options", "split", "ids", "numbers")
+    parts = {name: manifest[name] for name in names}
     return _digest({**parts, "files": {name: manifest["files"][name] for name in _HASHED}})
 
 

@@ -160,6 +160,7 @@ def build_dataset(
         "dropped": {reason: count for reason, count in sorted(dropped.items()) if count},
         "ties": kinds,
         "categories": {"item": items.names, "user": users.names},
+        "numbers": {"item": list(items.numbers), "user": list(users.numbers)},
         "text": {"dim": vectors.shape[1], "encoder": encoder},
         "user_ids": {
             "stored": options.user_ids,
@@ -311,9 +312,11 @@ def _source(tables: Tables, name: str | None) -> dict[str, Any]:
         "name": name,
         "item_text": list(tables.item_text),
         "item_categories": list(tables.item_categories),
+        "item_numbers": list(tables.item_numbers),
         "item_title": tables.item_title,
         "user_text": list(tables.user_text),
         "user_categories": list(tables.user_categories),
+        "user_numbers": list(tables.user_numbers),
     }
 
 

@@ -194,6 +194,16 @@ class Dataset:
         """column -> the names of its codes."""
         return {name: tuple(one) for name, one in self.manifest["categories"]["user"].items()}
 
+    @property
+    def item_number_names(self) -> tuple[str, ...]:
+        """The columns of ``Snapshot.item_numbers``."""
+        return tuple(self.manifest["numbers"]["item"])
+
+    @property
+    def user_number_names(self) -> tuple[str, ...]:
+        """The columns of ``Snapshot.user_numbers``."""
+        return tuple(self.manifest["numbers"]["user"])
+
     def snapshot(self, stage: str) -> Snapshot:
         """What may be learnt from: ``train``: without the validation part; ``fit``: all.
 
@@ -326,6 +336,8 @@ class Dataset:
                 self.item_profiles.text_at(items),
                 *about,
             ),
+            item_values=self.item_profiles.numbers_at(items),
+            user_values=self.user_profiles.numbers_at(users),
         )
 
     def targets(self, split: str) -> Pairs:
@@ -472,14 +484,14 @@ def load_dataset(path: str | Path, verify: bool = True) -> Dataset:
             ties["kind"],
             ties.get("time"),
         ),
-        item_profiles=_profiles(profiles, "item"),
-        user_profiles=_profiles(profiles, "user"),
+        item_profiles=_profiles(profiles, "item", manifest["numbers"]["item"]),
+        user_profiles=_profiles(profiles, "user", manifest["numbers"]["user"]),
         vectors=groups[layout.VECTORS]["vectors"],
         splits=groups[layout.SPLITS],
     )
 
 
-def _profiles(arrays: Mapping[str, np.ndarray], side: str) -> Profiles:
+def _profiles(arrays: Mapping[str, np.ndarray], side: str, numbers: Sequence[str]) -> Profiles:
     prefix = f"{side}_category."
     categories = {
         name.removeprefix(prefix): codes
@@ -487,7 +499,11 @@ def _profiles(arrays: Mapping[str, np.ndarray], side: str) -> Profiles:
         if name.startswith(prefix)
     }
     return Profiles(
-        arrays[f"{side}_node"], arrays[f"{side}_time"], arrays[f"{side}_text"], categories
+        arrays[f"{side}_node"],
+        arrays[f"{side}_time"],
+        arrays[f"{side}_text"],
+        categories,
+        {name: arrays[f"{side}_number.{name}"] for name in numbers},
     )
 
 
@@ -517,7 +533,17 @@ def _manifest(path: Path) -> dict[str, Any]:
             where=str(path),
             mend=_REMAKE,
         )
-    keys = ("hash", "source", "options", "split", "counts", "dropped", "ties", "categories")
+    keys = (
+        "hash",
+        "source",
+        "options",
+        "split",
+        "counts",
+        "dropped",
+        "ties",
+        "categories",
+        "numbers",
+    )
     absent_keys = [
         key for key in (*keys, "text", "user_ids", "ids", "files") if key not in manifest
     ]
@@ -602,6 +628,10 @@ def _check_arrays(
         check.index(profiles, f"{side}_text", np.int32, rows, -1, texts)
         for column, names in manifest["categories"][side].items():
             check.index(profiles, f"{side}_category.{column}", np.int32, rows, -1, len(names))
+        for column in manifest["numbers"][side]:
+            values = check.shape(profiles, f"{side}_number.{column}", np.float32, rows)
+            if values is not None and np.any(np.isinf(values)):
+                check.problems.append(f"{side}_number.{column} is infinite in places")
         node = profiles.get(f"{side}_node", np.zeros(0))
         if np.any(np.diff(node) < 0):
             check.problems.append(f"{side}_node is not sorted")

@@ -242,21 +242,25 @@ class World:
 
     @cached_property
     def description(self) -> np.ndarray:
-        """float32 [I, 2d + classes]: profile, posts and categories of a product, length 1 or 0.
+        """float32 [I, 2d + classes + numbers]: what is known of a product, at length 1 or 0.
 
-        d_i ~ [e_i || p_i || c k_i]: the text vector, the one of what was posted about i, and the
-        categories one-hot, together at length 1 and weighted by c = ``text_categories``. An
-        encoder blurs a category that a text names; as a column of its own it stays sharp.
+        d_i ~ [e_i || p_i || c k_i || n z_i]: the text vector, the one of what was posted about i,
+        the categories one-hot, and the standardised numbers; the categories together at length 1
+        and weighted by c = ``text_categories``, the numbers likewise by n = ``text_numbers``, and
+        left out where that is 0. An encoder blurs a category that a text names; as a column of its
+        own it stays sharp.
         """
         known = [one_hot(codes) for codes in self.snapshot.item_categories.values()]
         none = np.zeros((self.n_items, 0), np.float32)
         categories = _unit(np.concatenate([none, *known], axis=1))
-        weighted = np.float32(self.config.text_categories) * categories
-        return _unit(np.concatenate([*self._item_texts, weighted], axis=1))
+        parts = [*self._item_texts, np.float32(self.config.text_categories) * categories]
+        if self.config.text_numbers:
+            parts.append(np.float32(self.config.text_numbers) * _unit(self.snapshot.item_numbers))
+        return _unit(np.concatenate(parts, axis=1))
 
     @cached_property
     def described(self) -> Tensor:
-        """bool [I]: products with a text or a category."""
+        """bool [I]: products with a text, a category or, where they count, a number."""
         return torch.from_numpy(_there(self.description))
 
     def told(self, rows: Receivers) -> list[tuple[np.ndarray, np.ndarray]]:

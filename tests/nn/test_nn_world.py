@@ -378,6 +378,41 @@ def test_descriptions_by_product(weight):
         np.testing.assert_allclose(found[item], row / length, atol=1e-6)
 
 
+def test_numbers_are_described_by_their_weight():
+    """Catches numbers of another product or weight, and ones that have a say by default."""
+    snapshot = make_dated_snapshot(3)
+    prices = np.random.default_rng(0).normal(size=snapshot.n_items).astype(np.float32)
+    prices[[0, 5]] = np.nan
+    ages = np.arange(snapshot.n_items, dtype=np.float32)
+    ages[5] = np.nan
+    with_numbers = replace(snapshot, item_values={"price": prices, "age": ages})
+    plain = World(snapshot, CONFIG).description
+    assert np.array_equal(World(with_numbers, CONFIG).description, plain)
+    found = World(with_numbers, replace(CONFIG, text_numbers=0.6)).description
+    numbers = with_numbers.item_numbers.astype(np.float64)
+    categories = np.zeros((snapshot.n_items, snapshot.item_categories["kind"].max() + 1))
+    for item, code in enumerate(snapshot.item_categories["kind"]):
+        categories[item, code] = code >= 0
+    for item in range(snapshot.n_items):
+        told = numbers[item] / max(np.linalg.norm(numbers[item]), 1e-9)
+        row = [*snapshot.item_text[item], *snapshot.item_posts[item], *categories[item]]
+        row = np.array([*row, *(0.6 * told)], np.float64)
+        length = max(np.linalg.norm(row), 1e-9)
+        np.testing.assert_allclose(found[item], row / length, atol=1e-6)
+    assert not found[5, -2:].any()
+
+
+def test_a_product_with_a_number_alone_is_described():
+    """Catches a new product without a text whose numbers have no say though they count."""
+    snapshot = replace(without_text(make_dated_snapshot(4), dim=8), item_categories={})
+    prices = np.arange(snapshot.n_items, dtype=np.float32)
+    prices[::3] = np.nan
+    snapshot = replace(snapshot, item_values={"price": prices})
+    assert not World(snapshot, CONFIG).described.any()
+    world = World(snapshot, replace(CONFIG, text_numbers=1.0))
+    assert np.array_equal(world.described.numpy(), ~np.isnan(prices))
+
+
 def test_a_product_with_a_category_alone_is_described():
     """Catches a new product without a text whose category has no say."""
     snapshot = without_text(make_dated_snapshot(4), dim=8)
