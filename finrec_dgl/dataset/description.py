@@ -40,7 +40,9 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "edges": {
             "interacts": len(fit.pairs),
             **{kind: len(source) for kind, (source, _) in fit.ties.items()},
+            **{name: len(edges) for (_, name, _), edges in fit.edges.items()},
         },
+        **({} if not fit.edges else {"edge tables": _edge_tables(fit)}),
         "interactions": {
             "events": len(dataset.interactions),
             "first": None if time is None or not len(time) else iso(time[0]),
@@ -66,6 +68,19 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "test": _targets(dataset, "test", fit),
         "user ids": manifest["user_ids"]["stored"],
         "dropped": dict(manifest["dropped"]),
+    }
+
+
+def _edge_tables(fit: Snapshot) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "from": src,
+            "to": dst,
+            "edges": len(edges),
+            "dated": edges.time is not None,
+            "features": list(edges.feature_names),
+        }
+        for (src, name, dst), edges in fit.edges.items()
     }
 
 

@@ -18,15 +18,16 @@ ITEM_IDS = "ids/items.parquet"
 ITEMS = "items.parquet"
 INTERACTIONS = "interactions.safetensors"
 TIES = "ties.safetensors"
+EDGES = "edges.safetensors"
 PROFILES = "profiles.safetensors"
 VECTORS = "vectors.safetensors"
 SPLITS = "splits.safetensors"
 GRAPH = "graph.bin"
 
-FILES = (USER_IDS, ITEM_IDS, ITEMS, INTERACTIONS, TIES, PROFILES, VECTORS, SPLITS, GRAPH)
+FILES = (USER_IDS, ITEM_IDS, ITEMS, INTERACTIONS, TIES, EDGES, PROFILES, VECTORS, SPLITS, GRAPH)
 _IDS_AT_ONCE = 65_536
 _ESCAPED = bytes(range(32)) + b'"\\'
-_HASHED = (INTERACTIONS, TIES, PROFILES, VECTORS, SPLITS)
+_HASHED = (INTERACTIONS, TIES, EDGES, PROFILES, VECTORS, SPLITS)
 
 
 def ids_digest(ids: pa.Array) -> str:
@@ -54,7 +55,7 @@ def dataset_hash(manifest: Mapping[str, Any]) -> str:
     Parquet and DGL files are left out, since their bytes depend on the writer's version, and all
     they hold is in the rest.
     """
-    names = ("schema_version", "options", "split", "ids", "numbers")
+    names = ("schema_version", "options", "split", "ids", "numbers", "edges")
     parts = {name: manifest[name] for name in names}
     return _digest({**parts, "files": {name: manifest["files"][name] for name in _HASHED}})
 

@@ -11,6 +11,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from finrec_dgl.base.errors import DataError
+from finrec_dgl.dataset.edges import ExtraEdges, Relation
 from finrec_dgl.dataset.numbers import standardised
 
 if TYPE_CHECKING:
@@ -154,6 +155,7 @@ class Snapshot:
       from.
     - ``item_values``, ``user_values``: column -> float32 [nodes], numbers as in the tables, NaN
       missing; ``item_numbers`` and ``user_numbers`` are made of them.
+    - ``edges``: relation -> the edges of that edge table; not in ``graph`` nor ``layer``.
     """
 
     n_users: int
@@ -168,6 +170,7 @@ class Snapshot:
     texts: NodeTexts
     item_values: Mapping[str, np.ndarray] = field(default_factory=dict)
     user_values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    edges: Mapping[Relation, ExtraEdges] = field(default_factory=dict)
 
     @cached_property
     def item_numbers(self) -> np.ndarray:

@@ -18,6 +18,7 @@ from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.base.files import map_arrays, read_json, sha256
 from finrec_dgl.dataset import ids as id_tools
 from finrec_dgl.dataset import layout
+from finrec_dgl.dataset.edges import ExtraEdges, Relation, stored_edges
 from finrec_dgl.dataset.snapshot import (
     Pairs,
     Profiles,
@@ -100,7 +101,8 @@ class Dataset:
     ``manifest``: how it was made; ``user_ids``: ids as stored, by node number; ``items``: columns
     id, title, category.*; ``vectors`` float16 or float32 [texts, d]; ``item_profiles`` and
     ``user_profiles``: the versions of profiles; ``cold_posts``: what was written in
-    interactions with held-out items, which are not stored.
+    interactions with held-out items, which are not stored; ``extra_edges``: relation -> the edges
+    of an edge table.
     """
 
     path: Path
@@ -114,6 +116,7 @@ class Dataset:
     user_profiles: Profiles
     vectors: np.ndarray
     splits: Mapping[str, np.ndarray]
+    extra_edges: Mapping[Relation, ExtraEdges]
 
     @property
     def n_users(self) -> int:
@@ -338,6 +341,7 @@ class Dataset:
             ),
             item_values=self.item_profiles.numbers_at(items),
             user_values=self.user_profiles.numbers_at(users),
+            edges={relation: one.before(time) for relation, one in self.extra_edges.items()},
         )
 
     def targets(self, split: str) -> Pairs:
@@ -449,6 +453,7 @@ def load_dataset(path: str | Path, verify: bool = True) -> Dataset:
         for name in (
             layout.INTERACTIONS,
             layout.TIES,
+            layout.EDGES,
             layout.PROFILES,
             layout.VECTORS,
             layout.SPLITS,
@@ -488,6 +493,7 @@ def load_dataset(path: str | Path, verify: bool = True) -> Dataset:
         user_profiles=_profiles(profiles, "user", manifest["numbers"]["user"]),
         vectors=groups[layout.VECTORS]["vectors"],
         splits=groups[layout.SPLITS],
+        extra_edges=stored_edges(manifest, groups[layout.EDGES]),
     )
 
 
@@ -620,6 +626,8 @@ def _check_arrays(
     if "time" in ties:
         check.shape(ties, "time", np.int64, n_ties)
 
+    _check_edges(check, manifest, groups[layout.EDGES])
+
     profiles = groups[layout.PROFILES]
     for side, nodes in (("item", items), ("user", users)):
         rows = len(profiles.get(f"{side}_node", ()))
@@ -649,6 +657,22 @@ def _check_arrays(
         raise _unlike(path, "; ".join(check.problems[:5]))
 
 
+def _check_edges(
+    check: _Checks, manifest: Mapping[str, Any], edges: Mapping[str, np.ndarray]
+) -> None:
+    sizes = {"user": manifest["counts"]["users"], "item": manifest["counts"]["items"]}
+    for name, told in manifest["edges"].items():
+        count = manifest["counts"]["edges"][name]
+        for end in ("src", "dst"):
+            check.index(edges, f"{name}.{end}", np.int32, count, 0, sizes[told[end]])
+        if told["dated"]:
+            check.ascending(edges, f"{name}.time", count, manifest["split"]["cut"])
+        shape = (count, len(told["features"]))
+        features = check.shape(edges, f"{name}.features", np.float32, *shape)
+        if features is not None and not np.isfinite(features).all():
+            check.problems.append(f"{name}.features hold numbers that are not finite")
+
+
 class _Checks:
     """Gathers what is wrong with arrays."""
 
@@ -656,14 +680,14 @@ class _Checks:
         self.problems: list[str] = []
 
     def shape(
-        self, group: Mapping[str, np.ndarray], name: str, dtype: Any, length: int
+        self, group: Mapping[str, np.ndarray], name: str, dtype: Any, *shape: int
     ) -> np.ndarray | None:
         array = group.get(name)
         if array is None:
             self.problems.append(f"there is no array {name}")
-        elif array.dtype != dtype or array.shape != (length,):
+        elif array.dtype != dtype or array.shape != shape:
             self.problems.append(
-                f"{name} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {(length,)}"
+                f"{name} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}"
             )
         else:
             return array

@@ -124,7 +124,12 @@ def _last_word(column: str) -> str:
 
 
 def _is_code(column: str, distinct: pa.Array) -> bool:
-    """Whether numbers name things: by the last word of the column's name, or by leading zeros."""
+    """Whether numbers name things: by the last word of the column's name, or by leading zeros.
+
+    ``Unnamed: 0`` is what pandas calls the numbers of rows that it finds in a file.
+    """
+    if column.startswith("Unnamed:"):
+        return True
     zeros = pc.any(pc.match_substring_regex(distinct, r"^\s*0\d+\s*$")).as_py()
     return bool(zeros) or _last_word(column) in CODE_WORDS
 

@@ -313,6 +313,14 @@ def test_a_named_number_that_is_none_is_named_with_its_row(folder, refused, valu
     assert tables.dropped == {"items: price not a number": 1}
 
 
+def test_the_index_of_a_data_frame_is_no_column(tmp_path):
+    """Catches the row numbers that pandas writes beside the columns, taken for a feature."""
+    (tmp_path / "interactions.csv").write_text(GOOD)
+    items = {"item_id": ["a", "b", "c"], "price": [1.5, 2.5, 3.5], "__index_level_0__": [5, 7, 9]}
+    pq.write_table(pa.table(items), tmp_path / "items.parquet")
+    assert read_source(tmp_path).items.column_names == ["item_id", "price"]
+
+
 def test_not_a_number_in_parquet_is_an_absent_value(tmp_path):
     """Catches the text 'nan' for what a data frame lacks."""
     (tmp_path / "interactions.csv").write_text(GOOD)

@@ -36,6 +36,7 @@ def profiles(**columns: list[str | None]) -> pa.Table:
         ("balance", ["1e999", *(f"{n}" for n in range(N - 1))], ""),
         ("delivery_time", [f"{n}" for n in range(N)], "numbers"),
         ("account_id", [f"{n}" for n in range(N)], ""),
+        ("Unnamed: 0", [f"{n}" for n in range(N)], ""),
         ("zipCode", [f"{1000 + n}" for n in range(N)], ""),
         ("branch", [f"00{n}" for n in range(N)], ""),
         ("created_at", [f"{1_500_000_000 + n}" for n in range(N)], ""),
