@@ -36,12 +36,12 @@ def edge_arrays(
         ``dst``, the names of ``features``, whether it is ``dated``. And the arrays
         ``<relation>.src``, ``.dst``, ``.features`` and, where dated, ``.time``.
     """
-    told: dict[str, dict[str, Any]] = {}
+    records: dict[str, dict[str, Any]] = {}
     arrays: Arrays = {}
     for name, table in sorted(coded.tables.edges.items()):
         columns = edge_columns(table.column_names, f"edges {name}")
         (_, src_type), (_, dst_type) = columns.ends
-        told[name] = {
+        records[name] = {
             "src": src_type,
             "dst": dst_type,
             "features": list(columns.features),
@@ -49,7 +49,7 @@ def edge_arrays(
         }
         made = _relation(name, columns, coded, nodes, cut, dropped)
         arrays |= {f"{name}.{part}": array for part, array in made.items()}
-    return told, arrays
+    return records, arrays
 
 
 def _relation(

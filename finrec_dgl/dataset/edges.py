@@ -1,4 +1,4 @@
-"""The edges of one relation that an edge table brought, and what was known of them at a time."""
+"""The edges of one relation, read from an edge table, and those known at a time."""
 
 from __future__ import annotations
 
@@ -76,12 +76,12 @@ def stored_edges(
 ) -> dict[Relation, ExtraEdges]:
     """Put the stored ``arrays`` of all relations together as ``manifest["edges"]`` names them."""
     found = {}
-    for name, told in manifest["edges"].items():
-        found[told["src"], name, told["dst"]] = ExtraEdges(
+    for name, record in manifest["edges"].items():
+        found[record["src"], name, record["dst"]] = ExtraEdges(
             arrays[f"{name}.src"],
             arrays[f"{name}.dst"],
             arrays.get(f"{name}.time"),
             arrays[f"{name}.features"],
-            tuple(told["features"]),
+            tuple(record["features"]),
         )
     return found

@@ -661,13 +661,13 @@ def _check_edges(
     check: _Checks, manifest: Mapping[str, Any], edges: Mapping[str, np.ndarray]
 ) -> None:
     sizes = {"user": manifest["counts"]["users"], "item": manifest["counts"]["items"]}
-    for name, told in manifest["edges"].items():
+    for name, record in manifest["edges"].items():
         count = manifest["counts"]["edges"][name]
         for end in ("src", "dst"):
-            check.index(edges, f"{name}.{end}", np.int32, count, 0, sizes[told[end]])
-        if told["dated"]:
+            check.index(edges, f"{name}.{end}", np.int32, count, 0, sizes[record[end]])
+        if record["dated"]:
             check.ascending(edges, f"{name}.time", count, manifest["split"]["cut"])
-        shape = (count, len(told["features"]))
+        shape = (count, len(record["features"]))
         features = check.shape(edges, f"{name}.features", np.float32, *shape)
         if features is not None and not np.isfinite(features).all():
             check.problems.append(f"{name}.features hold numbers that are not finite")
