@@ -188,13 +188,17 @@ def test_every_format_is_told() -> None:
 
 
 def test_the_rule_for_columns_is_told() -> None:
-    """Catches a column name of the rule for text and categories that the page lacks."""
-    from finrec_dgl.tables.choices import CATEGORY_NAMES, TEXT_NAMES
+    """Catches a column name of the rule for text, categories and numbers that the page lacks."""
+    from finrec_dgl.tables.choices import CATEGORY_NAMES, CODE_WORDS, TEXT_NAMES, TIME_WORDS
 
     text = (DOCS / "tables.md").read_text(encoding="utf-8")
     for start, names in (("2. Its name", TEXT_NAMES), ("4. Its name", CATEGORY_NAMES)):
         line = next(one for one in text.splitlines() if one.startswith(start))
         assert tuple(re.findall(r"`(\w+)`", line)) == names
+    for start, names in (("- codes:", CODE_WORDS), ("- times:", TIME_WORDS)):
+        line = next(one for one in text.splitlines() if one.startswith(start))
+        told = re.findall(r"`([a-z]+)`", line)
+        assert tuple(told) == names
 
 
 def test_every_baseline_is_told() -> None:

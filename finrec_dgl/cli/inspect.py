@@ -43,10 +43,22 @@ def _nested(value: object) -> bool:
     return isinstance(value, Mapping) and bool(value)
 
 
+def _shallow(mapping: Mapping[str, Any]) -> bool:
+    """Whether no value of ``mapping`` is a mapping itself."""
+    return not any(isinstance(one, Mapping) for one in mapping.values())
+
+
 def _group(name: str, mapping: Mapping[str, Any]) -> Table:
-    """Mappings of the same keys as the rows of one table, all else as one value a row."""
+    """Mappings of the same plain keys as the rows of one table, all else as one value a row."""
+    values = mapping.values()
+    if all(isinstance(one, Mapping) for one in values) and not all(map(_shallow, values)):
+        mapping = {
+            f"{outer}: {inner}": value
+            for outer, inside in mapping.items()
+            for inner, value in inside.items()
+        }
     rows = list(mapping.values())
-    if all(_nested(row) and row.keys() == rows[0].keys() for row in rows):
+    if all(_nested(row) and _shallow(row) and row.keys() == rows[0].keys() for row in rows):
         return table(name, ("", *rows[0]), [(key, *row.values()) for key, row in mapping.items()])
     return table(name, ("", ""), list(_flat(mapping)))
 

@@ -56,8 +56,10 @@ def preprocess(
     prefix: Annotated[str, typer.Option(help="An instruction to put before each text.")] = "",
     item_text: Columns = None,
     item_categories: Columns = None,
+    item_numbers: Columns = None,
     user_text: Columns = None,
     user_categories: Columns = None,
+    user_numbers: Columns = None,
     on_bad_rows: Annotated[
         str,
         typer.Option(metavar="error|drop", help="Stop at a bad row, or leave it out and count."),
@@ -90,8 +92,10 @@ def preprocess(
                 on_bad_rows=on_bad_rows,
                 item_text=names(item_text),
                 item_categories=names(item_categories),
+                item_numbers=names(item_numbers),
                 user_text=names(user_text),
                 user_categories=names(user_categories),
+                user_numbers=names(user_numbers),
                 keep_retweets=keep_retweets,
             ),
             split=SplitOptions(

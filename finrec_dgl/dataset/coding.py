@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from finrec_dgl.dataset.columns import column
 from finrec_dgl.tables.contract import GivenSplit, Tables
+from finrec_dgl.tables.edges import edge_columns
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,8 +21,9 @@ class Coded:
 
     ``events``: the interactions as a table of user and item (int32), and timestamp, weight and text
     where there are such. ``user_rows``, ``item_rows`` int32: of the rows of the users and items
-    tables; ``tie_ends``: source and target of the ties; ``test``: user and item of the ``given``
-    split's pairs; ``candidates``: its items, None: all. Empty where there is no such table.
+    tables; ``tie_ends``: source and target of the ties; ``edge_ends``: of each edge table, by
+    relation; ``test``: user and item of the ``given`` split's pairs; ``candidates``: its items,
+    None: all. Empty where there is no such table.
     """
 
     tables: Tables
@@ -32,6 +34,7 @@ class Coded:
     user_rows: np.ndarray
     item_rows: np.ndarray
     tie_ends: tuple[np.ndarray, np.ndarray]
+    edge_ends: Mapping[str, tuple[np.ndarray, ...]]
     test: tuple[np.ndarray, np.ndarray]
     candidates: np.ndarray | None
 
@@ -45,6 +48,16 @@ def code_tables(tables: Tables, given: GivenSplit | None) -> Coded:
     none = pa.chunked_array([], pa.string())
     users, items, ties = tables.users, tables.items, tables.ties
     candidates = None if given is None else given.candidates
+    ends = {
+        name: edge_columns(table.column_names, f"edges {name}").ends
+        for name, table in tables.edges.items()
+    }
+    of_edges = {
+        side: [
+            tables.edges[name][one] for name, both in ends.items() for one, of in both if of == side
+        ]
+        for side in ("user", "item")
+    }
     # profiles first: where they are sorted, the ids by number mostly are
     columns = (
         (
@@ -53,18 +66,21 @@ def code_tables(tables: Tables, given: GivenSplit | None) -> Coded:
             none if ties is None else ties["source_id"],
             none if ties is None else ties["target_id"],
             none if given is None else given.test["user_id"],
+            *of_edges["user"],
         ),
         (
             none if items is None else items["item_id"],
             tables.interactions["item_id"],
             none if given is None else given.test["item_id"],
             none if candidates is None else pa.chunked_array([pa.array(candidates, pa.string())]),
+            *of_edges["item"],
         ),
     )
     with ThreadPoolExecutor(len(columns)) as pool:
         sides = list(pool.map(code_ids, columns))
-    (user_ids, (user_rows, user, source, target, test_user)) = sides[0]
-    (item_ids, (item_rows, item, test_item, allowed)) = sides[1]
+    (user_ids, (user_rows, user, source, target, test_user, *user_ends)) = sides[0]
+    (item_ids, (item_rows, item, test_item, allowed, *item_ends)) = sides[1]
+    coded_ends = {"user": iter(user_ends), "item": iter(item_ends)}
     events = {"user": pa.array(user), "item": pa.array(item)}
     for name in ("timestamp", "weight"):
         values = column(tables.interactions, name, np.int64 if name == "timestamp" else np.float64)
@@ -81,6 +97,9 @@ def code_tables(tables: Tables, given: GivenSplit | None) -> Coded:
         user_rows=user_rows,
         item_rows=item_rows,
         tie_ends=(source, target),
+        edge_ends={
+            name: tuple(next(coded_ends[side]) for _, side in both) for name, both in ends.items()
+        },
         test=(test_user, test_item),
         candidates=None if candidates is None else allowed,
     )

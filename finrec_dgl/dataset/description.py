@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from finrec_dgl.dataset.numbers import scale_of
 from finrec_dgl.dataset.snapshot import FROM_NONE, FROM_POSTS, FROM_PROFILE, Snapshot
 from finrec_dgl.dataset.splits import iso
 from finrec_dgl.dataset.store import Dataset
@@ -19,7 +21,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     Edges, degrees, popularity and text are those of all before the cut. ``popularity``: the share
     of all pairs that the most held items have. ``cold``: users or items of targets that have no
     edge in the snapshot to learn from. ``held out``: the nodes taken out of it, where the split
-    takes some. Shares are from 0 to 1.
+    takes some. Shares are from 0 to 1. ``numbers``: for each numeric column the nodes whose value
+    is known, and how it is scaled: mean and sd over nodes with edges, of the logarithm if told.
     """
     fit = dataset.snapshot("fit")
     manifest = dataset.manifest
@@ -37,7 +40,9 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "edges": {
             "interacts": len(fit.pairs),
             **{kind: len(source) for kind, (source, _) in fit.ties.items()},
+            **{name: len(edges) for (_, name, _), edges in fit.edges.items()},
         },
+        **({} if not fit.edges else {"edge tables": _edge_tables(fit)}),
         "interactions": {
             "events": len(dataset.interactions),
             "first": None if time is None or not len(time) else iso(time[0]),
@@ -51,6 +56,10 @@ def describe(dataset: Dataset) -> dict[str, Any]:
             "item": {name: len(names) for name, names in dataset.item_category_names.items()},
             "user": {name: len(names) for name, names in dataset.user_category_names.items()},
         },
+        "numbers": {
+            "item": _numbers(fit.item_values, item_degrees > 0),
+            "user": _numbers(fit.user_values, user_degrees > 0),
+        },
         "split": {
             name: manifest["split"][name] for name in ("kind", "valid_cut", "cut", "test_end")
         },
@@ -59,6 +68,19 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "test": _targets(dataset, "test", fit),
         "user ids": manifest["user_ids"]["stored"],
         "dropped": dict(manifest["dropped"]),
+    }
+
+
+def _edge_tables(fit: Snapshot) -> dict[str, dict[str, Any]]:
+    return {
+        name: {
+            "from": src,
+            "to": dst,
+            "edges": len(edges),
+            "dated": edges.time is not None,
+            "features": list(edges.feature_names),
+        }
+        for (src, name, dst), edges in fit.edges.items()
     }
 
 
@@ -103,6 +125,21 @@ def _text(dataset: Dataset, fit: Snapshot) -> dict[str, Any]:
         },
         "item": {"text": int(has_text.sum()), "none": int((~has_text).sum())},
     }
+
+
+def _numbers(columns: Mapping[str, np.ndarray], seen: np.ndarray) -> dict[str, dict[str, Any]]:
+    """For each column how it is scaled; no smallest or largest, which would be a single node's."""
+    found = {}
+    for name, values in columns.items():
+        scale = scale_of(values, seen)
+        found[name] = {
+            "known": int(np.isfinite(values).sum()),
+            "scaled over": scale.known,
+            "scale": "log(1 + x)" if scale.log else "as it is",
+            "mean": scale.mean,
+            "sd": scale.sd,
+        }
+    return found
 
 
 def _targets(dataset: Dataset, split: str, base: Snapshot) -> dict[str, int]:

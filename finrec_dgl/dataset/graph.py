@@ -10,7 +10,7 @@ import numpy as np
 from finrec_dgl.graph import INTERACTS, EdgeEvents, TemporalGraph, tie_relations
 
 if TYPE_CHECKING:
-    from finrec_dgl.dataset.snapshot import SortedPairs
+    from finrec_dgl.dataset.snapshot import Profiles, SortedPairs
     from finrec_dgl.dataset.store import Dataset
 
 
@@ -27,10 +27,19 @@ class StoredNodes:
 
     def categories(self, node_type: str, time: int | None) -> dict[str, np.ndarray]:
         """Column -> codes int32 [nodes], -1 unknown, of the profiles by then."""
+        profiles, latest = self._latest(node_type, time)
+        return profiles.categories_at(latest)
+
+    def numbers(self, node_type: str, time: int | None) -> dict[str, np.ndarray]:
+        """Column -> float32 [nodes], NaN missing, of the profiles by then."""
+        profiles, latest = self._latest(node_type, time)
+        return profiles.numbers_at(latest)
+
+    def _latest(self, node_type: str, time: int | None) -> tuple[Profiles, np.ndarray]:
         one = self.dataset
         sides = {"user": (one.user_profiles, one.n_users), "item": (one.item_profiles, one.n_items)}
         profiles, count = sides[node_type]
-        return profiles.categories_at(profiles.latest(count, one.cut if time is None else time))
+        return profiles, profiles.latest(count, one.cut if time is None else time)
 
 
 def temporal_graph(dataset: Dataset, by_pair: SortedPairs) -> TemporalGraph:
@@ -52,5 +61,7 @@ def temporal_graph(dataset: Dataset, by_pair: SortedPairs) -> TemporalGraph:
         events[tie_relations(kind)[0]] = EdgeEvents.group(
             ties.source[rows], ties.target[rows], time
         )
+    for relation, edges in dataset.extra_edges.items():
+        events[relation] = EdgeEvents.group(edges.src, edges.dst, edges.time)
     sizes = {"user": dataset.n_users, "item": dataset.n_items}
     return TemporalGraph.from_events(sizes, events, dataset.cut, StoredNodes(dataset))

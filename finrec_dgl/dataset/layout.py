@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 MANIFEST = "manifest.json"
 USER_IDS = "ids/users.parquet"
@@ -18,16 +18,15 @@ ITEM_IDS = "ids/items.parquet"
 ITEMS = "items.parquet"
 INTERACTIONS = "interactions.safetensors"
 TIES = "ties.safetensors"
+EDGES = "edges.safetensors"
 PROFILES = "profiles.safetensors"
 VECTORS = "vectors.safetensors"
 SPLITS = "splits.safetensors"
-FORMER_GRAPH = "graph.bin"
-"""A file that older data sets list; it is never read."""
 
-FILES = (USER_IDS, ITEM_IDS, ITEMS, INTERACTIONS, TIES, PROFILES, VECTORS, SPLITS)
+FILES = (USER_IDS, ITEM_IDS, ITEMS, INTERACTIONS, TIES, EDGES, PROFILES, VECTORS, SPLITS)
 _IDS_AT_ONCE = 65_536
 _ESCAPED = bytes(range(32)) + b'"\\'
-_HASHED = (INTERACTIONS, TIES, PROFILES, VECTORS, SPLITS)
+_HASHED = (INTERACTIONS, TIES, EDGES, PROFILES, VECTORS, SPLITS)
 
 
 def ids_digest(ids: pa.Array) -> str:
@@ -50,12 +49,13 @@ def _quoted(ids: pa.Array) -> bytes:
 
 
 def dataset_hash(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 over options, split, ids and contents: the same whenever and wherever it is made.
+    """SHA-256 over options, split, ids, names and contents: the same wherever it is made.
 
     Parquet files are left out, since their bytes depend on the writer's version, and all they hold
     is in the rest.
     """
-    parts = {name: manifest[name] for name in ("schema_version", "options", "split", "ids")}
+    names = ("schema_version", "options", "split", "ids", "numbers", "edges")
+    parts = {name: manifest[name] for name in names}
     return _digest({**parts, "files": {name: manifest["files"][name] for name in _HASHED}})
 
 

@@ -1,4 +1,4 @@
-"""Makes a data set on disk from tables: splits, nodes, ties, profiles, text vectors."""
+"""Makes a data set on disk from tables: splits, nodes, edges, profiles, text vectors."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ from finrec_dgl.dataset import layout
 from finrec_dgl.dataset.coding import Coded, code_tables
 from finrec_dgl.dataset.cold import Cold, draw_cold, without_cold
 from finrec_dgl.dataset.columns import add_counts
+from finrec_dgl.dataset.edge_arrays import edge_arrays
 from finrec_dgl.dataset.events import (
     assign_events,
     core_events,
@@ -130,6 +131,7 @@ def build_dataset(
     )
     targets = target_arrays(coded, interactions, held, nodes, assignment, cold, dropped)
     kinds, ties = tie_arrays(coded, nodes, assignment.cut, dropped)
+    relations, edges = edge_arrays(coded, nodes, assignment.cut, dropped)
     vectors, codes, encoder = encode(known.texts, options.encoder, options.cache, progress)
     items.arrays["item_text"], users.arrays["user_text"], interactions["text"], about = codes
     if cold is not None and cold.side == "item":
@@ -152,13 +154,16 @@ def build_dataset(
             "items": len(nodes.items),
             "interactions": len(interactions["user"]),
             "ties": {kind: int((ties["kind"] == code).sum()) for code, kind in enumerate(kinds)},
+            "edges": {name: len(edges[f"{name}.src"]) for name in relations},
             "texts": len(vectors),
             "valid_targets": len(targets["valid_user"]),
             "test_targets": len(targets["test_user"]),
         },
         "dropped": {reason: count for reason, count in sorted(dropped.items()) if count},
         "ties": kinds,
+        "edges": relations,
         "categories": {"item": items.names, "user": users.names},
+        "numbers": {"item": list(items.numbers), "user": list(users.numbers)},
         "text": {"dim": vectors.shape[1], "encoder": encoder},
         "user_ids": {
             "stored": options.user_ids,
@@ -168,6 +173,7 @@ def build_dataset(
     arrays = {
         layout.INTERACTIONS: interactions,
         layout.TIES: ties,
+        layout.EDGES: edges,
         layout.PROFILES: {**items.arrays, **users.arrays},
         layout.VECTORS: {"vectors": vectors},
         layout.SPLITS: targets,
@@ -310,9 +316,11 @@ def _source(tables: Tables, name: str | None) -> dict[str, Any]:
         "name": name,
         "item_text": list(tables.item_text),
         "item_categories": list(tables.item_categories),
+        "item_numbers": list(tables.item_numbers),
         "item_title": tables.item_title,
         "user_text": list(tables.user_text),
         "user_categories": list(tables.user_categories),
+        "user_numbers": list(tables.user_numbers),
     }
 
 

@@ -1,4 +1,4 @@
-"""Profiles as arrays: the versions dated before the cut, and the codes of their categories."""
+"""Profiles as arrays: the versions dated before the cut, their categories and their numbers."""
 
 from __future__ import annotations
 
@@ -14,15 +14,20 @@ from finrec_dgl.dataset.ids import node_of, sort_ids
 from finrec_dgl.dataset.nodes import Nodes
 from finrec_dgl.dataset.snapshot import UNDATED, Profiles
 from finrec_dgl.tables.contract import Tables
+from finrec_dgl.tables.numbers import to_numbers
 
 
 @dataclass(frozen=True)
 class Versions:
-    """Arrays of the stored versions, the rows of the table they are, and names of categories."""
+    """Arrays of the stored versions and the rows of the table they are.
+
+    ``names``: column -> names of its categories; ``numbers``: the columns that are numbers.
+    """
 
     arrays: Arrays
     rows: pa.Table | None
     names: dict[str, list[str]]
+    numbers: tuple[str, ...]
 
 
 def profile_versions(
@@ -33,17 +38,17 @@ def profile_versions(
     ``cut`` None: all versions.
     """
     tables = coded.tables
-    table, columns, number, node_of_number = (
-        (tables.items, tables.item_categories, coded.item_rows, nodes.item_node)
+    table, number, node_of_number = (
+        (tables.items, coded.item_rows, nodes.item_node)
         if side == "item"
-        else (tables.users, tables.user_categories, coded.user_rows, nodes.user_node)
+        else (tables.users, coded.user_rows, nodes.user_node)
     )
     if table is None:
         none: Arrays = {
             f"{side}_node": np.zeros(0, np.int32),
             f"{side}_time": np.zeros(0, np.int64),
         }
-        return Versions(none, None, {})
+        return Versions(none, None, {}, ())
     early = early_rows(table, cut)
     node = node_of_number[number]
     add_counts(
@@ -63,9 +68,19 @@ def profile_versions(
         rows, node, time = rows.take(pa.array(order)), node[order], time[order]
     arrays: Arrays = {f"{side}_node": node, f"{side}_time": time}
     names: dict[str, list[str]] = {}
-    for column in columns:
+    for column in getattr(tables, f"{side}_categories"):
         arrays[f"{side}_category.{column}"], names[column] = _categories(rows[column])
-    return Versions(arrays, rows, names)
+    numbers: tuple[str, ...] = getattr(tables, f"{side}_numbers")
+    for column in numbers:
+        arrays[f"{side}_number.{column}"] = _numbers(rows[column])
+    return Versions(arrays, rows, names, numbers)
+
+
+def _numbers(values: pa.ChunkedArray) -> np.ndarray:
+    """Each value as float32 [rows], NaN where it is missing."""
+    numbers = pc.fill_null(to_numbers(values), np.nan).combine_chunks()
+    found: np.ndarray = numbers.to_numpy(zero_copy_only=False).astype(np.float32)
+    return found
 
 
 def _categories(values: pa.ChunkedArray) -> tuple[np.ndarray, list[str]]:

@@ -12,6 +12,8 @@ import scipy.sparse as sp
 
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.base.units import UNDATED as UNDATED
+from finrec_dgl.dataset.edges import ExtraEdges, Relation
+from finrec_dgl.dataset.numbers import standardised
 
 if TYPE_CHECKING:
     from finrec_dgl.kernels import Layer
@@ -20,6 +22,7 @@ FROM_NONE, FROM_POSTS, FROM_PROFILE = 0, 1, 2
 """Where a user's text vector comes from."""
 
 _TEXTS_AT_ONCE = 32_768
+_NO_CODE = np.int32(-1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -148,6 +151,9 @@ class Snapshot:
     - ``item_categories``, ``user_categories``: column -> codes int32 [nodes], -1 unknown.
     - ``texts``: what ``user_text``, ``user_text_from``, ``item_text`` and ``item_posts`` are read
       from.
+    - ``item_values``, ``user_values``: column -> float32 [nodes], numbers as in the tables, NaN
+      missing; ``item_numbers`` and ``user_numbers`` are made of them.
+    - ``edges``: relation -> the edges of that edge table; not in ``graph`` nor ``layer``.
     """
 
     n_users: int
@@ -160,6 +166,23 @@ class Snapshot:
     item_categories: Mapping[str, np.ndarray]
     user_categories: Mapping[str, np.ndarray]
     texts: NodeTexts
+    item_values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    user_values: Mapping[str, np.ndarray] = field(default_factory=dict)
+    edges: Mapping[Relation, ExtraEdges] = field(default_factory=dict)
+
+    @cached_property
+    def item_numbers(self) -> np.ndarray:
+        """float32 [I, F]: the columns of ``item_values``, standardised; missing values are 0.
+
+        Their mean is 0 and their standard deviation 1 over the items with an interaction here;
+        a heavy tail is taken as log(1 + x) (see ``numbers.scale_of``).
+        """
+        return standardised(self.item_values, _present(self.pairs.item, self.n_items))
+
+    @cached_property
+    def user_numbers(self) -> np.ndarray:
+        """float32 [U, F]: the columns of ``user_values``, as ``item_numbers``."""
+        return standardised(self.user_values, _present(self.pairs.user, self.n_users))
 
     @property
     def user_text(self) -> np.ndarray:
@@ -228,6 +251,13 @@ class Snapshot:
         return self._layer
 
 
+def _present(nodes: np.ndarray, size: int) -> np.ndarray:
+    """bool [size]: which node numbers are among ``nodes``."""
+    present = np.zeros(size, bool)
+    present[nodes] = True
+    return present
+
+
 def without_nodes(snapshot: Snapshot, side: str, hidden: np.ndarray) -> Snapshot:
     """``snapshot`` in which the nodes ``hidden`` (bool [nodes of ``side``]) have no past.
 
@@ -268,13 +298,15 @@ class Profiles:
     """Versions of nodes' profiles, sorted by node, then time.
 
     ``node`` int32 [V], ``time`` int64 [V] (UNDATED where it has none), ``text`` int32 [V] (row of
-    the vectors, -1 none), ``categories``: column -> codes int32 [V], -1 none.
+    the vectors, -1 none), ``categories``: column -> codes int32 [V], -1 none; ``numbers``: column
+    -> float32 [V], NaN missing.
     """
 
     node: np.ndarray
     time: np.ndarray
     text: np.ndarray
     categories: Mapping[str, np.ndarray]
+    numbers: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def latest(self, n_nodes: int, time: int | None) -> np.ndarray:
         """int64 [n_nodes]: the row of each node's last version before ``time``, -1 none."""
@@ -289,15 +321,21 @@ class Profiles:
         """column -> codes int32 [n_nodes] of the versions ``latest``."""
         return {name: _pick(codes, latest) for name, codes in self.categories.items()}
 
+    def numbers_at(self, latest: np.ndarray) -> dict[str, np.ndarray]:
+        """column -> float32 [n_nodes] of the versions ``latest``, NaN missing."""
+        return {
+            name: _pick(values, latest, np.float32(np.nan)) for name, values in self.numbers.items()
+        }
+
     def text_at(self, latest: np.ndarray) -> np.ndarray:
         """int32 [n_nodes]: rows of the vectors of the versions ``latest``."""
         return _pick(self.text, latest)
 
 
-def _pick(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    if len(codes) == 0:
-        return np.full(len(rows), -1, np.int32)
-    return np.where(rows >= 0, codes[rows], np.int32(-1))
+def _pick(values: np.ndarray, rows: np.ndarray, absent: np.generic = _NO_CODE) -> np.ndarray:
+    if len(values) == 0:
+        return np.full(len(rows), absent)
+    return np.where(rows >= 0, values[rows], absent)
 
 
 @dataclass(frozen=True, eq=False)

@@ -18,6 +18,7 @@ from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.base.files import map_arrays, read_json, sha256
 from finrec_dgl.dataset import ids as id_tools
 from finrec_dgl.dataset import layout
+from finrec_dgl.dataset.edges import ExtraEdges, Relation, stored_edges
 from finrec_dgl.dataset.snapshot import (
     Pairs,
     Profiles,
@@ -103,7 +104,8 @@ class Dataset:
     ``manifest``: how it was made; ``user_ids``: ids as stored, by node number; ``items``: columns
     id, title, category.*; ``vectors`` float16 or float32 [texts, d]; ``item_profiles`` and
     ``user_profiles``: the versions of profiles; ``cold_posts``: what was written in
-    interactions with held-out items, which are not stored.
+    interactions with held-out items, which are not stored; ``extra_edges``: relation -> the edges
+    of an edge table.
     """
 
     path: Path
@@ -117,6 +119,7 @@ class Dataset:
     user_profiles: Profiles
     vectors: np.ndarray
     splits: Mapping[str, np.ndarray]
+    extra_edges: Mapping[Relation, ExtraEdges]
 
     @property
     def n_users(self) -> int:
@@ -196,6 +199,16 @@ class Dataset:
     def user_category_names(self) -> dict[str, tuple[str, ...]]:
         """column -> the names of its codes."""
         return {name: tuple(one) for name, one in self.manifest["categories"]["user"].items()}
+
+    @property
+    def item_number_names(self) -> tuple[str, ...]:
+        """The columns of ``Snapshot.item_numbers``."""
+        return tuple(self.manifest["numbers"]["item"])
+
+    @property
+    def user_number_names(self) -> tuple[str, ...]:
+        """The columns of ``Snapshot.user_numbers``."""
+        return tuple(self.manifest["numbers"]["user"])
 
     def snapshot(self, stage: str) -> Snapshot:
         """What may be learnt from: ``train``: without the validation part; ``fit``: all.
@@ -354,6 +367,9 @@ class Dataset:
             item_categories=self.item_profiles.categories_at(items),
             user_categories=self.user_profiles.categories_at(users),
             texts=self._texts(told, time, about, text),
+            item_values=self.item_profiles.numbers_at(items),
+            user_values=self.user_profiles.numbers_at(users),
+            edges={relation: one.before(time) for relation, one in self.extra_edges.items()},
         )
 
     def _texts(
@@ -486,6 +502,7 @@ def load_dataset(path: str | Path, verify: bool = True) -> Dataset:
         for name in (
             layout.INTERACTIONS,
             layout.TIES,
+            layout.EDGES,
             layout.PROFILES,
             layout.VECTORS,
             layout.SPLITS,
@@ -521,14 +538,15 @@ def load_dataset(path: str | Path, verify: bool = True) -> Dataset:
             ties["kind"],
             ties.get("time"),
         ),
-        item_profiles=_profiles(profiles, "item"),
-        user_profiles=_profiles(profiles, "user"),
+        item_profiles=_profiles(profiles, "item", manifest["numbers"]["item"]),
+        user_profiles=_profiles(profiles, "user", manifest["numbers"]["user"]),
         vectors=groups[layout.VECTORS]["vectors"],
         splits=groups[layout.SPLITS],
+        extra_edges=stored_edges(manifest, groups[layout.EDGES]),
     )
 
 
-def _profiles(arrays: Mapping[str, np.ndarray], side: str) -> Profiles:
+def _profiles(arrays: Mapping[str, np.ndarray], side: str, numbers: Sequence[str]) -> Profiles:
     prefix = f"{side}_category."
     categories = {
         name.removeprefix(prefix): codes
@@ -536,7 +554,11 @@ def _profiles(arrays: Mapping[str, np.ndarray], side: str) -> Profiles:
         if name.startswith(prefix)
     }
     return Profiles(
-        arrays[f"{side}_node"], arrays[f"{side}_time"], arrays[f"{side}_text"], categories
+        arrays[f"{side}_node"],
+        arrays[f"{side}_time"],
+        arrays[f"{side}_text"],
+        categories,
+        {name: arrays[f"{side}_number.{name}"] for name in numbers},
     )
 
 
@@ -566,7 +588,17 @@ def _manifest(path: Path) -> dict[str, Any]:
             where=str(path),
             mend=_REMAKE,
         )
-    keys = ("hash", "source", "options", "split", "counts", "dropped", "ties", "categories")
+    keys = (
+        "hash",
+        "source",
+        "options",
+        "split",
+        "counts",
+        "dropped",
+        "ties",
+        "categories",
+        "numbers",
+    )
     absent_keys = [
         key for key in (*keys, "text", "user_ids", "ids", "files") if key not in manifest
     ]
@@ -576,7 +608,7 @@ def _manifest(path: Path) -> dict[str, Any]:
 
 
 def _verify(path: Path, manifest: Mapping[str, Any]) -> None:
-    if set(manifest["files"]) - {layout.FORMER_GRAPH} != set(layout.FILES):
+    if set(manifest["files"]) != set(layout.FILES):
         raise _unlike(path, "the manifest does not list the files of a data set")
     for name in layout.FILES:
         expected = manifest["files"][name]
@@ -644,6 +676,8 @@ def _check_arrays(
     if "time" in ties:
         check.shape(ties, "time", np.int64, n_ties)
 
+    _check_edges(check, manifest, groups[layout.EDGES])
+
     profiles = groups[layout.PROFILES]
     for side, nodes in (("item", items), ("user", users)):
         rows = len(profiles.get(f"{side}_node", ()))
@@ -652,6 +686,10 @@ def _check_arrays(
         check.index(profiles, f"{side}_text", np.int32, rows, -1, texts)
         for column, names in manifest["categories"][side].items():
             check.index(profiles, f"{side}_category.{column}", np.int32, rows, -1, len(names))
+        for column in manifest["numbers"][side]:
+            values = check.shape(profiles, f"{side}_number.{column}", np.float32, rows)
+            if values is not None and np.any(np.isinf(values)):
+                check.problems.append(f"{side}_number.{column} is infinite in places")
         node = profiles.get(f"{side}_node", np.zeros(0))
         if np.any(np.diff(node) < 0):
             check.problems.append(f"{side}_node is not sorted")
@@ -669,6 +707,22 @@ def _check_arrays(
         raise _unlike(path, "; ".join(check.problems[:5]))
 
 
+def _check_edges(
+    check: _Checks, manifest: Mapping[str, Any], edges: Mapping[str, np.ndarray]
+) -> None:
+    sizes = {"user": manifest["counts"]["users"], "item": manifest["counts"]["items"]}
+    for name, record in manifest["edges"].items():
+        count = manifest["counts"]["edges"][name]
+        for end in ("src", "dst"):
+            check.index(edges, f"{name}.{end}", np.int32, count, 0, sizes[record[end]])
+        if record["dated"]:
+            check.ascending(edges, f"{name}.time", count, manifest["split"]["cut"])
+        shape = (count, len(record["features"]))
+        features = check.shape(edges, f"{name}.features", np.float32, *shape)
+        if features is not None and not np.isfinite(features).all():
+            check.problems.append(f"{name}.features hold numbers that are not finite")
+
+
 class _Checks:
     """Gathers what is wrong with arrays."""
 
@@ -676,14 +730,14 @@ class _Checks:
         self.problems: list[str] = []
 
     def shape(
-        self, group: Mapping[str, np.ndarray], name: str, dtype: Any, length: int
+        self, group: Mapping[str, np.ndarray], name: str, dtype: Any, *shape: int
     ) -> np.ndarray | None:
         array = group.get(name)
         if array is None:
             self.problems.append(f"there is no array {name}")
-        elif array.dtype != dtype or array.shape != (length,):
+        elif array.dtype != dtype or array.shape != shape:
             self.problems.append(
-                f"{name} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {(length,)}"
+                f"{name} is {array.dtype} {array.shape}, expected {np.dtype(dtype)} {shape}"
             )
         else:
             return array

@@ -17,15 +17,15 @@ from finrec_dgl.graph.backend import dgl
 from finrec_dgl.graph.schema import Relation, reverse_of
 from finrec_dgl.graph.temporal import EdgeEvents, GraphView, TemporalGraph
 
-_CATEGORY = "category."
+_CATEGORY, _NUMBER = "category.", "number."
 
 
 @dataclass(frozen=True, eq=False)
 class FixedNodes:
     """Node data without dates, the same as of every time.
 
-    ``arrays``: node type -> name -> array; ``text`` float32 [nodes, d], and ``category.<column>``
-    int32 [nodes], -1 unknown.
+    ``arrays``: node type -> name -> array; ``text`` float32 [nodes, d], ``category.<column>`` int32
+    [nodes], -1 unknown, and ``number.<column>`` float32 [nodes], NaN missing.
     """
 
     arrays: Mapping[str, Mapping[str, np.ndarray]]
@@ -36,10 +36,17 @@ class FixedNodes:
 
     def categories(self, node_type: str, time: int | None) -> dict[str, np.ndarray]:  # noqa: ARG002
         """Column -> codes."""
+        return self._columns(node_type, _CATEGORY)
+
+    def numbers(self, node_type: str, time: int | None) -> dict[str, np.ndarray]:  # noqa: ARG002
+        """Column -> values."""
+        return self._columns(node_type, _NUMBER)
+
+    def _columns(self, node_type: str, prefix: str) -> dict[str, np.ndarray]:
         return {
-            name.removeprefix(_CATEGORY): codes
-            for name, codes in self.arrays.get(node_type, {}).items()
-            if name.startswith(_CATEGORY)
+            name.removeprefix(prefix): values
+            for name, values in self.arrays.get(node_type, {}).items()
+            if name.startswith(prefix)
         }
 
 
@@ -55,8 +62,8 @@ def to_dgl(
     graph
         A graph, or a view of one.
     node_data
-        Give nodes their data: ``text`` float32 [nodes, d] and ``category.<column>`` int32 [nodes],
-        -1 unknown.
+        Give nodes their data: ``text`` float32 [nodes, d], ``category.<column>`` int32 [nodes],
+        -1 unknown, and ``number.<column>`` float32 [nodes], NaN missing.
     events
         Of a whole graph: an edge for each event and not for each pair, with its ``time`` and
         ``weight``. ``from_dgl`` then gives the same graph again.
@@ -97,8 +104,8 @@ def from_dgl(graph: Any, time: int | None = None) -> TemporalGraph:
         A ``dgl.DGLGraph``. Each edge is an event: at ``edata["time"]`` (int64, seconds since 1970
         UTC; undated without), with ``edata["weight"]``. A relation named ``<name>-by``, or
         ``interacted-by``, in the other direction of another one is its reverse and must have the
-        same edges; a relation without one gets one. ``text`` and ``category.*`` of nodes are read
-        and taken to hold at every time.
+        same edges; a relation without one gets one. ``text``, ``category.*`` and ``number.*`` of
+        nodes are read and taken to hold at every time.
     time
         When the graph ends, in seconds since 1970 UTC; None: not known.
 
@@ -199,6 +206,8 @@ def _node_tensors(graph: TemporalGraph | GraphView, node_type: str) -> dict[str,
     arrays = {} if text is None or not text.shape[1] else {"text": text}
     for name, codes in view.categories(node_type).items():
         arrays[f"{_CATEGORY}{name}"] = codes
+    for name, values in view.numbers(node_type).items():
+        arrays[f"{_NUMBER}{name}"] = values
     return _tensors(arrays)
 
 
@@ -225,7 +234,7 @@ def _from_edges(
         name: {
             key: values.cpu().numpy()
             for key, values in data.items()
-            if key == "text" or key.startswith(_CATEGORY)
+            if key == "text" or key.startswith((_CATEGORY, _NUMBER))
         }
         for name, data in nodes.items()
     }

@@ -16,13 +16,16 @@ from finrec_dgl.graph.schema import Relation, check_nodes, reverse_of
 
 
 class NodeData(Protocol):
-    """Text vectors and categories of nodes as of a time; None: of everything in the graph."""
+    """Text, categories and numbers of nodes as of a time; None: of everything in the graph."""
 
     def text(self, node_type: str, time: int | None) -> np.ndarray | None:
         """Float32 [nodes, d], zero rows where there is no text; None without vectors."""
 
     def categories(self, node_type: str, time: int | None) -> Mapping[str, np.ndarray]:
         """Column -> codes int32 [nodes], -1 unknown."""
+
+    def numbers(self, node_type: str, time: int | None) -> Mapping[str, np.ndarray]:
+        """Column -> float32 [nodes], NaN where the value is missing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -365,6 +368,11 @@ class GraphView:
         """Column -> codes int32 [nodes], -1 unknown."""
         nodes = self.graph.nodes
         return {} if nodes is None else nodes.categories(node_type, self.time)
+
+    def numbers(self, node_type: str) -> Mapping[str, np.ndarray]:
+        """Column -> float32 [nodes], NaN where the value is missing."""
+        nodes = self.graph.nodes
+        return {} if nodes is None else nodes.numbers(node_type, self.time)
 
     def to_dgl(self, *, node_data: bool = True) -> Any:
         """A ``dgl.DGLGraph`` of this view, see ``finrec_dgl.graph.convert.to_dgl``."""

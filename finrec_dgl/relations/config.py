@@ -50,6 +50,7 @@ class PairConfig:
     ``text_sharpness``     of the similarity of texts: exp(sharpness * cosine)
     ``text_penalty``       of the ridge regression from products' text to scores
     ``text_categories``    weight of a product's categories beside its texts; 0: texts alone
+    ``text_numbers``       weight of an item's standardised numbers beside its texts; 0: none
     ``cold_share``         share of products that each of the training's worlds knows by text only
     """
 
@@ -77,6 +78,7 @@ class PairConfig:
     text_sharpness: float = 25.0
     text_penalty: float = 1.0
     text_categories: float = 1.0
+    text_numbers: float = 0.5
     cold_share: float = 0.2
 
     def __post_init__(self) -> None:
@@ -96,7 +98,8 @@ class PairConfig:
             problems.append(f"trend_half_lives is {list(self.trend_half_lives)}, expected falling")
         counted = ("trend_prior", "steady_half_life", "short_half_life", "vectors")
         users = ("ease_near", "ease_users", "cosine_users", "cosine_shrink")
-        for name in (*counted, *users, "text_holders", "text_categories", "vector_spread"):
+        text = ("text_holders", "text_categories", "text_numbers")
+        for name in (*counted, *users, *text, "vector_spread"):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
         for name in ("vector_epochs", "peers"):

@@ -25,25 +25,31 @@ def one_hot(codes: np.ndarray) -> np.ndarray:
 
 
 def description(view: GraphView, config: PairConfig) -> Tensor:
-    """Return what describes each item, float32 [I, 2 d + classes] at length 1, or 0 for none.
+    """Return what describes each item, float32 [I, 2 d + classes + numbers] at length 1, or 0.
 
-    d_i ~ [e_i || p_i || c k_i]: the text vector, the one of what was posted about i, and the
-    categories one-hot, together at length 1 and weighted by c = ``text_categories``. An encoder
+    d_i ~ [e_i || p_i || c k_i || n z_i]: the text vector, the one of what was posted about i, the
+    categories one-hot, and the standardised numbers; the categories together at length 1 and
+    weighted by c = ``text_categories``, the numbers likewise by n = ``text_numbers``. An encoder
     blurs a category that a text names; as a column of its own it stays sharp.
     """
 
     def make() -> Tensor:
-        codes = view.snapshot.item_categories.values()
+        snapshot = view.snapshot
         none = np.zeros((view.n_items, 0), np.float32)
-        known = view.tensor(np.concatenate([none, *(one_hot(one) for one in codes)], axis=1))
-        categories = config.text_categories * functional.normalize(known)
-        return functional.normalize(torch.cat([*item_texts(view), categories], dim=1))
+        codes = [one_hot(one) for one in snapshot.item_categories.values()]
+        parts = list(item_texts(view))
+        for weight, rows in (
+            (config.text_categories, np.concatenate([none, *codes], axis=1)),
+            (config.text_numbers, snapshot.item_numbers if snapshot.item_values else none),
+        ):
+            parts.append(weight * functional.normalize(view.tensor(rows)))
+        return functional.normalize(torch.cat(parts, dim=1))
 
     return view.kept("description", make)
 
 
 def described(view: GraphView, config: PairConfig) -> Tensor:
-    """Return bool [I]: the items with a text or a category."""
+    """Return bool [I]: the items with a text, a category or, where they count, a number."""
     return description(view, config).any(dim=1)
 
 

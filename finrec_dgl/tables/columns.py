@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.tables import dates
+from finrec_dgl.tables.edges import FEATURE_MEND, edge_columns, edge_faults
 from finrec_dgl.tables.faults import (
     Fault,
     empty_values,
@@ -21,16 +22,19 @@ from finrec_dgl.tables.faults import (
     sift,
     tie_faults,
 )
+from finrec_dgl.tables.numbers import EXPECTED, number_faults, parse_numbers
 from finrec_dgl.tables.options import ReadOptions
-from finrec_dgl.tables.piecewise import piecewise, utf8
+from finrec_dgl.tables.piecewise import utf8
 from finrec_dgl.tables.sheets import DROP_HINT, Sheet, read_sheet
 
+_TIME_NAMES = ("time", "date", "datetime", "created_at", "ts", "unix_time", "event_time")
 _UTF8_MEND = "save the file as UTF-8"
+_NUMBER_MEND = "correct the value, leave the column out of the number columns"
 
 
 @dataclass(frozen=True)
 class Field:
-    """One column to read: its ``name`` in the table, its ``kind`` (id, time, weight or text).
+    """One column to read: its ``name`` and ``kind`` (id, time, weight, number or text).
 
     ``source`` is its name in the file (None: the same). A column that is not ``required`` may be
     absent from the file; ``default`` then stands in every row, as it does for empty cells.
@@ -74,12 +78,14 @@ def load_table(
     dropped: dict[str, int],
     *,
     rest: bool = False,
+    rest_kind: str = "text",
     unique: bool = True,
 ) -> Loaded:
     """Read ``path`` as the table ``name`` (interactions, items, users, ties, or another).
 
-    With ``rest`` every other column follows as text. With ``unique`` items and users that repeat
-    an id and timestamp are faults. Rows left out are counted in ``dropped``. Raises DataError.
+    With ``rest`` every other column follows as ``rest_kind``. With ``unique`` items and users that
+    repeat an id and timestamp are faults, as are values of the number columns of ``options`` that
+    are no numbers. Rows left out are counted in ``dropped``. Raises DataError.
     """
     sheet = read_sheet(
         path,
@@ -93,7 +99,7 @@ def load_table(
     present = [one for one in fields if one.column in sheet.columns.column_names]
     if rest:
         known = {one.column for one in fields}
-        present += [Field(one) for one in sheet.columns.column_names if one not in known]
+        present += [Field(one, rest_kind) for one in sheet.columns.column_names if one not in known]
     _refuse_empty(name, sheet)
     faults: list[Fault] = []
     columns = {one.name: _typed(sheet, one, faults) for one in present}
@@ -104,6 +110,7 @@ def load_table(
     typed = pa.table(columns)
     loaded = Loaded(typed, sheet, {one.name: one.column for one in present})
     faults += _checks(name, typed, [one.name for one in fields if one.kind == "id"])
+    faults += number_faults(typed, options.number_columns(name), mend=_NUMBER_MEND)
     kept = sift(typed, faults, loaded, name=name, on_bad_rows=options.on_bad_rows, dropped=dropped)
     if unique and name in ("items", "users"):
         kept = sift(
@@ -134,6 +141,26 @@ def _refuse_empty(name: str, sheet: Sheet) -> None:
         )
 
 
+def refuse_other_times(names: Sequence[str], path: Path, whose: str) -> None:
+    """Refuse a table whose time goes by another name than ``timestamp``.
+
+    Without its time, interactions would be split at random, and later edges would be known early.
+
+    Raises
+    ------
+    DataError
+        If one of ``names`` is such a name and none is ``timestamp``.
+    """
+    other = [one for one in names if one.lower() in _TIME_NAMES]
+    if "timestamp" not in names and other:
+        raise DataError(
+            f"there is a column '{other[0]}' but none named 'timestamp'",
+            expected=f"the time of {whose} in a column named timestamp",
+            where=str(path),
+            mend=f"rename the column, or remove it if it is not the time of {whose}",
+        )
+
+
 def _checks(name: str, table: pa.Table, ids: Sequence[str]) -> list[Fault]:
     if name == "interactions":
         return interaction_faults(table)
@@ -141,6 +168,8 @@ def _checks(name: str, table: pa.Table, ids: Sequence[str]) -> list[Fault]:
         return profile_faults(table, table.column_names[0])
     if name == "ties":
         return tie_faults(table)
+    if name.startswith("edges "):
+        return edge_faults(table, edge_columns(table.column_names, name))
     return [fault for column in ids for fault in empty_values(table, column, "the id")]
 
 
@@ -150,16 +179,22 @@ def _typed(sheet: Sheet, field: Field, faults: list[Fault]) -> pa.ChunkedArray:
         raw = raw.cast(raw.type.value_type)
     if field.kind == "time" and not _is_text(raw.type):
         return _times(sheet, field, raw, faults)
-    if field.kind == "weight" and not _is_text(raw.type):
-        if not (pa.types.is_integer(raw.type) or pa.types.is_floating(raw.type)):
+    if field.kind in ("weight", "number") and not _is_text(raw.type):
+        if not _is_number(raw.type):
             raise _wrong_type(sheet, field, raw.type, "numbers")
         return raw.cast(pa.float64(), safe=False)
     strings = _strings(sheet, field, raw, faults)
     if field.kind == "time":
         return _times(sheet, field, strings, faults)
-    if field.kind == "weight":
-        return _weights(field, strings, faults)
+    if field.kind in ("weight", "number"):
+        return _numbers(field, strings, faults)
     return strings
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind)
+    )
 
 
 def _is_text(kind: pa.DataType) -> bool:
@@ -180,6 +215,8 @@ def _strings(
         field.kind == "id" and not (_is_text(kind) or pa.types.is_integer(kind))
     ):
         raise _wrong_type(sheet, field, kind, "strings" + " or integers" * (field.kind == "id"))
+    if pa.types.is_floating(kind):  # NaN is how many programs write an absent value
+        raw = pc.if_else(pc.is_nan(raw), None, raw)
     if not _is_text(kind) or pa.types.is_string(kind):
         return raw.cast(pa.string())
     strings = utf8(raw)
@@ -204,22 +241,13 @@ def _times(
     return seconds
 
 
-def _weights(field: Field, strings: pa.ChunkedArray, faults: list[Fault]) -> pa.ChunkedArray:
-    chunks = [
-        piecewise(chunk, lambda part: part.cast(pa.float64()), _number, pa.float64())
-        for chunk in strings.chunks
-    ]
-    numbers = pa.chunked_array(chunks, pa.float64())
-    expected = "a finite number, 0 or more, with a point for decimals"
-    _note_nulls(strings, numbers, field.name, "not a number", expected, faults)
+def _numbers(field: Field, strings: pa.ChunkedArray, faults: list[Fault]) -> pa.ChunkedArray:
+    numbers = parse_numbers(strings)
+    expected, mend = "a finite number, 0 or more, with a point for decimals", "correct the value"
+    if field.kind == "number":
+        expected, mend = EXPECTED, FEATURE_MEND
+    _note_nulls(strings, numbers, field.name, "not a number", expected, faults, mend)
     return numbers
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text) if "_" not in text else None
-    except ValueError:
-        return None
 
 
 def _note_nulls(

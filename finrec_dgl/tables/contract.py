@@ -11,6 +11,8 @@ import pyarrow.compute as pc
 from finrec_dgl.base.config import suggest
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.tables import faults
+from finrec_dgl.tables.edges import EdgeColumns, check_relations, edge_columns, edge_faults
+from finrec_dgl.tables.numbers import number_faults
 
 _SOME_IDS = 10_000
 _INTERACTIONS = {
@@ -76,8 +78,13 @@ class Tables:
       (null: absent). Several rows for an id are versions of one profile and differ in timestamp.
     - ``users``: the same with user_id.
     - ``ties``: source_id, target_id, kind (string), optional timestamp (int64).
+    - ``edges``: relation -> its edge table: source_user_id or source_item_id, target_user_id or
+      target_item_id (string), optional timestamp (int64), then the edge's features (float64,
+      finite). Every row is an edge of its own. At least one row each.
     - ``item_text``, ``item_categories``, ``user_text``, ``user_categories``: columns of ``items``
       and ``users``, in order; ``item_title``: the one that names an item to people.
+    - ``item_numbers``, ``user_numbers``: columns of ``items`` and ``users`` whose values are all
+      finite numbers, as text, or missing (null or blank).
     - ``format``: what it was read from, one of ``FORMATS`` (or ``generated``).
     - ``dropped``: reason -> rows that were left out.
     - ``given``: the split that came with the data, if any.
@@ -87,7 +94,7 @@ class Tables:
     Optional tables are None where absent, never empty. Where a ``users`` table is there, it and
     the interactions together are all users there are, so a tie must name two of them; without it
     ties may bring in users of their own, but not only such. An items or users table that shares
-    no id with the interactions is refused.
+    no id with the interactions is refused. Edge tables bring in nobody, see ``Ends``.
 
     Raises DataError that names the first thing at fault.
     """
@@ -101,9 +108,12 @@ class Tables:
     user_text: tuple[str, ...] = ()
     user_categories: tuple[str, ...] = ()
     item_title: str | None = None
+    item_numbers: tuple[str, ...] = ()
+    user_numbers: tuple[str, ...] = ()
     format: str = "tables"
     dropped: Mapping[str, int] = field(default_factory=dict)
     given: GivenSplit | None = None
+    edges: Mapping[str, pa.Table] = field(default_factory=dict)
     rows_checked: bool = False
 
     def __post_init__(self) -> None:
@@ -112,10 +122,14 @@ class Tables:
             problems += _schema_problems("ties", self.ties, _TIES, 3)
         for name, id_column, table in self._profiles():
             problems += _profile_problems(name, id_column, table)
+        for name, table in self.edges.items():
+            problems += _edge_problems(f"edges {name}", table)
         if not problems:
             problems = self._column_problems()
         if problems:
             raise DataError("; ".join(problems), where=f"tables of format {self.format}")
+        kinds = () if self.ties is None else pc.unique(self.ties["kind"]).to_pylist()
+        check_relations(tuple(self.edges), kinds, "edges")
         self._check_rows()
 
     def _profiles(self) -> list[tuple[str, str, pa.Table]]:
@@ -132,9 +146,11 @@ class Tables:
         for option, columns, table in (
             ("item_text", self.item_text, self.items),
             ("item_categories", self.item_categories, self.items),
+            ("item_numbers", self.item_numbers, self.items),
             ("item_title", title, self.items),
             ("user_text", self.user_text, self.users),
             ("user_categories", self.user_categories, self.users),
+            ("user_numbers", self.user_numbers, self.users),
         ):
             problems += unknown_columns(option, columns, table)
         return problems
@@ -147,14 +163,28 @@ class Tables:
             ):
                 faults.sift(table, found, faults.InMemory(name, table), name=name)
         for name, id_column, table in self._profiles():
+            # not every reader knows the columns of numbers while it looks at rows
+            found = number_faults(
+                table, self.item_numbers if name == "items" else self.user_numbers
+            )
             if not self.rows_checked:
-                found = faults.profile_faults(table, id_column)
+                found += faults.profile_faults(table, id_column)
                 found = found or faults.repeated_profiles(table, id_column)
-                faults.sift(table, found, faults.InMemory(name, table), name=name)
+            faults.sift(table, found, faults.InMemory(name, table), name=name)
             check_overlap(name, table[id_column], self.interactions[id_column])
         if self.ties is not None and not self.rows_checked:
             found = tie_end_faults(self.ties, self.interactions, self.users)
             faults.sift(self.ties, found, faults.InMemory("ties", self.ties), name="ties")
+        if not self.rows_checked:
+            self._check_edges()
+
+    def _check_edges(self) -> None:
+        ends = Ends(self.interactions, self.items, self.users)
+        for relation, table in self.edges.items():
+            name = f"edges {relation}"
+            columns = edge_columns(table.column_names, name)
+            for found in (edge_faults(table, columns), ends.faults(name, table, columns)):
+                faults.sift(table, found, faults.InMemory(name, table), name=name)
 
 
 def unknown_columns(option: str, columns: Sequence[str], table: pa.Table | None) -> list[str]:
@@ -171,12 +201,56 @@ def unknown_columns(option: str, columns: Sequence[str], table: pa.Table | None)
     ]
 
 
+@dataclass(frozen=True, eq=False)
+class Ends:
+    """The tables that say who may be the end of an edge.
+
+    Where there is a users table, it and the interactions together are all users there are; the
+    same holds for items. Without one, some of an edge table's ends must be in the interactions.
+    """
+
+    interactions: pa.Table
+    items: pa.Table | None
+    users: pa.Table | None
+
+    def faults(self, name: str, table: pa.Table, columns: EdgeColumns) -> list[faults.Fault]:
+        """Find the edges with an unknown end in the edge table ``name``.
+
+        Raises
+        ------
+        DataError
+            If nothing is known of a kind of node but the interactions, and no end is in them.
+        """
+        found = []
+        for column, node_type in columns.ends:
+            id_column = f"{node_type}_id"
+            profiles = self.users if node_type == "user" else self.items
+            used = self.interactions[id_column]
+            if profiles is not None:
+                known = pa.chunked_array([*profiles[id_column].chunks, *used.chunks], pa.string())
+                found += faults.unknown_ids(table, column, pc.unique(known), node_type)
+            elif not _overlap(table[column], used):
+                raise DataError(
+                    f"no {column} of the table {name} occurs in the interactions",
+                    expected="the same ids in both",
+                    where=name,
+                    mend="compare their writing: leading zeros, prefixes, capitals, spaces",
+                )
+        return found
+
+
+def _overlap(ids: pa.ChunkedArray, used: pa.ChunkedArray) -> bool:
+    # most tables share one of the first ids, and there may be millions
+    return any(
+        pc.any(pc.is_in(ids, value_set=pc.unique(some))).as_py()
+        for some in (used.slice(0, _SOME_IDS), used)
+    )
+
+
 def check_overlap(name: str, ids: pa.ChunkedArray, used: pa.ChunkedArray) -> None:
     """Raise DataError where no id of the profile table ``name`` occurs in the interactions."""
-    # most tables share one of the first ids, and there may be millions
-    for some in (used.slice(0, _SOME_IDS), used):
-        if pc.any(pc.is_in(ids, value_set=pc.unique(some))).as_py():
-            return
+    if _overlap(ids, used):
+        return
     # a product's number may be shown; a customer's may not
     shown = f"items, such as {ids[0].as_py()!r}; interactions, such as {used[0].as_py()!r}"
     raise DataError(
@@ -222,6 +296,18 @@ def _schema_problems(
     if len(found) != table.num_columns:
         problems.append(f"{name} has two columns of one name")
     return problems
+
+
+def _edge_problems(name: str, table: object) -> list[str]:
+    if not isinstance(table, pa.Table):
+        return [f"{name} is {type(table).__name__}, expected a pyarrow.Table"]
+    columns = edge_columns(table.column_names, name)
+    kinds: dict[str, pa.DataType] = dict.fromkeys((columns.source, columns.target), pa.string()) | {
+        "timestamp": pa.int64()
+    }
+    kinds |= dict.fromkeys(columns.features, pa.float64())
+    problems = _schema_problems(name, table, kinds, 2)
+    return problems if problems or table.num_rows else [f"{name} has no rows"]
 
 
 def _profile_problems(name: str, id_column: str, table: object) -> list[str]:

@@ -228,20 +228,25 @@ def tie_faults(table: pa.Table) -> list[Fault]:
 
 def unknown_ends(ties: pa.Table, known: pa.Array | pa.ChunkedArray) -> list[Fault]:
     """Ties that name a user who is not in ``known``."""
-    faults = []
     ends = ("source_id", "target_id")
     with ThreadPoolExecutor(len(ends)) as pool:
-        found = list(pool.map(lambda column: pc.is_in(ties[column], value_set=known), ends))
-    for column, inside in zip(ends, found, strict=True):
-        if not pc.all(inside).as_py():
-            rows = mask(pc.invert(inside))
-            faults.append(
-                Fault(
-                    rows,
-                    column,
-                    "not a known user",
-                    "an id of the users table or of the interactions",
-                    "add the user to the users table, correct the id",
-                )
-            )
-    return faults
+        found = list(pool.map(lambda column: unknown_ids(ties, column, known, "user"), ends))
+    return [fault for faults in found for fault in faults]
+
+
+def unknown_ids(
+    table: pa.Table, column: str, known: pa.Array | pa.ChunkedArray, node_type: str
+) -> list[Fault]:
+    """Rows whose ``column`` names a user or item (``node_type``) that is not in ``known``."""
+    inside = pc.is_in(table[column], value_set=known)
+    if pc.all(inside).as_py():
+        return []
+    return [
+        Fault(
+            mask(pc.invert(inside)),
+            column,
+            f"not a known {node_type}",
+            f"an id of the {node_type}s table or of the interactions",
+            f"add the {node_type} to the {node_type}s table, correct the id",
+        )
+    ]

@@ -62,17 +62,18 @@ def generate(world: World, progress: Progress = SILENT) -> Tables:
     )
     users = _users(population)
     # the reader's own rule, so that a world read back from files is the same
-    item_text, item_categories = suggest_columns(items, "item_id")
-    user_text, user_categories = suggest_columns(users, "user_id")
+    item, user = suggest_columns(items, "item_id"), suggest_columns(users, "user_id")
     return Tables(
         interactions=interactions,
         items=items,
         users=users,
         ties=_ties(population),
-        item_text=item_text,
-        item_categories=item_categories,
-        user_text=user_text,
-        user_categories=user_categories,
+        item_text=item.text,
+        item_categories=item.categories,
+        item_numbers=item.numbers,
+        user_text=user.text,
+        user_categories=user.categories,
+        user_numbers=user.numbers,
         item_title=suggest_title(items.column_names),
         format="generated",
         dropped={},

@@ -10,6 +10,7 @@ from finrec_dgl.base.errors import DataError, UsageError
 from finrec_dgl.tables.contract import Tables
 from finrec_dgl.tables.options import FORMATS, ReadOptions
 from finrec_dgl.tables.readers import amazon, fartrans, lightgcn, stocknet, tables
+from finrec_dgl.tables.readers.edges import EDGES
 
 _READERS: dict[str, ModuleType] = {
     "tables": tables,
@@ -66,6 +67,13 @@ def read_source(
             f"keep_retweets is of no use with the format {name}",
             expected="the format stocknet",
             where="read options",
+        )
+    if name != "tables" and (folder / EDGES).is_dir():
+        raise DataError(
+            f"there is a folder {EDGES}, and the format {name} has no edge tables",
+            expected="the format tables",
+            where=str(folder),
+            mend="move the folder elsewhere, or read the tables with --format tables",
         )
     result: Tables = _READERS[name].read(folder, options)
     return result

@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import difflib
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ _NAMES_OF_DELIMITERS = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "ve
 _BLOCK = 16 << 20
 """Bytes that are parsed at a time, and so the longest row there can be."""
 _HEADER = 1 << 20
+_INDEX = re.compile(r"__index_level_\d+__")
 DROP_HINT = ", or leave such rows out with --on-bad-rows drop"
 
 
@@ -145,20 +148,39 @@ def read_sheet(
     required column, or has rows with too few or too many fields (which ``on_bad_rows="drop"``
     leaves out and counts instead).
     """
+    delimiter = _delimiter(path)
+    if delimiter is None:
+        return _read_parquet(path, required, optional, rest)
+    names = _read_header(path, delimiter)
+    _check_names(path, names, required, optional, delimiter)
+    wanted = names if rest else [one for one in names if one in (*required, *optional)]
+    return _read_csv(path, delimiter, names, wanted, on_bad_rows)
+
+
+def column_names(path: Path) -> list[str]:
+    """The names of the columns of one file, nothing else of it read.
+
+    Raises DataError where the file cannot be read, is empty or has no readable header.
+    """
+    delimiter = _delimiter(path)
+    if delimiter is not None:
+        return _read_header(path, delimiter)
+    with _parquet(path) as file:
+        return _parquet_names(file)
+
+
+def _delimiter(path: Path) -> str | None:
+    """What sets the columns apart, by the file's name; None for Parquet."""
     kind = path.suffixes[-2] if path.suffix in COMPRESSIONS else path.suffix
     if kind == ".parquet":
-        return _read_parquet(path, required, optional, rest)
+        return None
     if kind not in DELIMITERS:
         raise DataError(
             f"{path.name} is not of a known kind",
             expected=f"one of the endings {', '.join(ENDINGS)}",
             where=str(path),
         )
-    delimiter = DELIMITERS[kind]
-    names = _read_header(path, delimiter)
-    _check_names(path, names, required, optional, delimiter)
-    wanted = names if rest else [one for one in names if one in (*required, *optional)]
-    return _read_csv(path, delimiter, names, wanted, on_bad_rows)
+    return DELIMITERS[kind]
 
 
 def _read_header(path: Path, delimiter: str) -> list[str]:
@@ -424,6 +446,22 @@ def _records(path: Path, delimiter: str) -> Iterator[list[str]]:
 def _read_parquet(
     path: Path, required: Sequence[str], optional: Sequence[str], rest: bool
 ) -> Sheet:
+    with _parquet(path) as file:
+        names = _parquet_names(file)
+        _check_names(path, names, required, optional, None)
+        wanted = names if rest else [one for one in names if one in (*required, *optional)]
+        columns = file.read(columns=wanted)
+    return Sheet(path, tuple(names), columns, None)
+
+
+def _parquet_names(file: pq.ParquetFile) -> list[str]:
+    """The columns, without the index of a data frame, which says nothing of its rows."""
+    return [one for one in file.schema_arrow.names if _INDEX.fullmatch(one) is None]
+
+
+@contextmanager
+def _parquet(path: Path) -> Iterator[pq.ParquetFile]:
+    """The opened file; what goes wrong with it meanwhile is raised as DataError."""
     if path.is_dir():
         open_bytes(path)
     try:
@@ -432,11 +470,7 @@ def _read_parquet(
                 source: Any = pa.BufferReader(stream.read_buffer())
         else:
             source = pa.memory_map(str(path)) if path.stat().st_size else pa.BufferReader(b"")
-        file = pq.ParquetFile(source)
-        names = list(file.schema_arrow.names)
-        _check_names(path, names, required, optional, None)
-        wanted = names if rest else [one for one in names if one in (*required, *optional)]
-        columns = file.read(columns=wanted)
+        yield pq.ParquetFile(source)
     except FileNotFoundError as error:
         raise DataError("the file does not exist", where=str(path)) from error
     except pa.ArrowInvalid as error:
@@ -447,4 +481,3 @@ def _read_parquet(
         ) from error
     except OSError as error:
         raise unreadable(path, error) from error
-    return Sheet(path, tuple(names), columns, None)

@@ -53,6 +53,38 @@ def test_inspect_shows_what_preprocess_made(place, finrec):
     assert "dropped" in told
 
 
+def test_numbers_and_edges_go_the_whole_way(finrec, tmp_path):
+    """Catches numeric columns or edge tables that are lost between a folder and a training."""
+    source, data = tmp_path / "source", tmp_path / "data"
+    write_tables(source)
+    users = [f"u{one},{18 + one}.5,{one % 3}" for one in range(USERS)]
+    (source / "users.csv").write_text("\n".join(["user_id,age,risk", *users]) + "\n")
+    (source / "edges").mkdir()
+    (source / "edges/viewed.csv").write_text(
+        "source_user_id,target_item_id,timestamp,seconds\n"
+        "u0,i1,2024-01-06,30\nu1,i2,2024-01-07,12.5\nu1,i3,2024-03-09,7\nu1,i99,2024-01-08,1\n"
+    )
+    (source / "edges/similar.tsv").write_text(
+        "source_item_id\ttarget_item_id\tcosine\nlast\ti1\t0.5\ni1\ti2\t0.25\n"
+    )
+    (source / "items.csv").write_text((source / "items.csv").read_text() + "last,Fund last,bond\n")
+    cut = ["--cut", "2024-03-01", "--valid-cut", "2024-02-10", "--encoder", "none"]
+    options = [*cut, "--user-numbers", "age,risk", "--on-bad-rows", "drop"]
+    said = finrec("preprocess", source, data, *options, "--json", "--quiet")
+    assert said.code == 0, said.err
+    for document in (said.document, finrec("inspect", data, "--json").document):
+        assert document["numbers"]["user"].keys() == {"age", "risk"}
+        assert document["numbers"]["user"]["age"]["known"] == USERS
+        assert document["edges"] == {"interacts": 96, "tie": 24, "similar": 2, "viewed": 2}
+        assert document["edge tables"]["viewed"]["features"] == ["seconds"]
+        assert document["dropped"]["edges viewed: from the cut on"] == 1
+        assert document["dropped"]["edges viewed: target_item_id not a known item"] == 1
+    told = finrec("inspect", data).out
+    assert re.search(r"viewed +user +item +2 +yes +seconds", told)
+    assert re.search(r"user: age +24 +24 +as it is +[\d.]+ +[\d.]+", told)
+    assert finrec("train", data, tmp_path / "run", "--quiet", *SMALL).code == 0
+
+
 def test_train_tells_what_it_reached(place, finrec, tmp_path):
     """Catches a training without a result to read."""
     said = finrec("train", place / "data", tmp_path / "run", "--json", *SMALL)

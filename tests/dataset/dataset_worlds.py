@@ -61,12 +61,17 @@ def make_tables(seed=0, users=25, items=18, events=260, dated=True, **others) ->
         kind = pa.array([f"kind {number}" for number in rng.integers(0, 4, len(table))])
         missing = pa.array(rng.random(len(table)) < 0.2)
         table = table.append_column("kind", pc.if_else(missing, pa.scalar(None, pa.string()), kind))
+        # by a generator of its own, so that worlds stay what they were without numbers
+        sizes = np.random.default_rng((seed, len(name))).lognormal(3, 2, len(table))
+        texts = pa.array([None if size > 200 else f"{size:.3f}" for size in sizes], pa.string())
+        table = table.append_column("size", texts)
+        rest = ["about", "kind", "size"]
         return (
             table
             if dated
             else table.group_by(f"{name}_id", use_threads=False)
-            .aggregate([("about", "first"), ("kind", "first")])
-            .rename_columns([f"{name}_id", "about", "kind"])
+            .aggregate([(one, "first") for one in rest])
+            .rename_columns([f"{name}_id", *rest])
         )
 
     interactions = {
@@ -88,6 +93,7 @@ def make_tables(seed=0, users=25, items=18, events=260, dated=True, **others) ->
         "user_id": [f"u{number}" for number in range(users)],
         "about": [None] * users,
         "kind": [None] * users,
+        "size": [None] * users,
     }
     profiles = versions("user", users, 40)
     if dated:
@@ -117,6 +123,8 @@ def make_tables(seed=0, users=25, items=18, events=260, dated=True, **others) ->
         "item_title": "about",
         "user_text": ("about",),
         "user_categories": ("kind",),
+        "item_numbers": ("size",),
+        "user_numbers": ("size",),
     }
     return Tables(**{**fields, **others})
 

@@ -21,11 +21,13 @@ def test_it_counts_what_there_is(tmp_path):
     )
     users = pa.table({"user_id": ["u1", "u3"], "bio": ["x", "y"]})
     items = pa.table({"item_id": ["i1", "i2", "i3"], "name": ["A", None, "C"], "sector": ["s"] * 3})
+    items = items.append_column("fee", pa.array(["1", "3", None]))
     ties = pa.table(
         {"source_id": ["u1"], "target_id": ["u2"], "kind": ["k"], "timestamp": [day(5)]}
     )
     tables = Tables(
-        events, items, users, ties, ("name",), ("sector",), ("bio",), (), "name", dropped={"bad": 3}
+        *(events, items, users, ties, ("name",), ("sector",), ("bio",), (), "name", ("fee",)),
+        dropped={"bad": 3},
     )
     found = describe(build_dataset(tables, tmp_path / "out", options(), source="mine"))
     assert json.loads(json.dumps(found, allow_nan=False)) == found
@@ -44,6 +46,8 @@ def test_it_counts_what_there_is(tmp_path):
     assert found["text"]["user"] == {"from posts": 1, "from profile": 1, "none": 1}
     assert found["text"]["item"] == {"text": 2, "none": 1}
     assert found["categories"] == {"item": {"sector": 1}, "user": {}}
+    fee = {"known": 2, "scaled over": 2, "scale": "as it is", "mean": 2.0, "sd": 1.0}
+    assert found["numbers"] == {"item": {"fee": fee}, "user": {}}
     assert found["split"]["cut"] == "2017-03-17"
     assert found["valid"] == {
         "users": 1,

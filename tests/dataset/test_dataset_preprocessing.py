@@ -501,6 +501,7 @@ def test_the_stored_arrays_are_those_of_the_format(tmp_path):
             "valid": "bool",
         },
         layout.TIES: {"source": "int32", "target": "int32", "kind": "int16", "time": "int64"},
+        layout.EDGES: {},
         layout.PROFILES: {
             **{
                 f"{side}_{name}": kind
@@ -509,6 +510,8 @@ def test_the_stored_arrays_are_those_of_the_format(tmp_path):
             },
             "item_category.kind": "int32",
             "user_category.kind": "int32",
+            "item_number.size": "float32",
+            "user_number.size": "float32",
         },
         layout.VECTORS: {"vectors": "float16"},
         layout.SPLITS: {

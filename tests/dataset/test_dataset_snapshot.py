@@ -74,7 +74,8 @@ def test_the_latest_profile_is_the_last_before(versions, time):
     node = np.array([row[0] for row in rows], np.int32)
     times = np.array([row[1] for row in rows], np.int64)
     text = np.arange(len(rows), dtype=np.int32)
-    profiles = Profiles(node, times, text, {"kind": text + 100})
+    sizes = text.astype(np.float32) / 2
+    profiles = Profiles(node, times, text, {"kind": text + 100}, {"size": sizes})
     latest = profiles.latest(6, time)
     for one in range(6):
         mine = [
@@ -84,6 +85,10 @@ def test_the_latest_profile_is_the_last_before(versions, time):
     assert profiles.text_at(latest).tolist() == latest.tolist()
     codes = profiles.categories_at(latest)["kind"]
     assert codes.tolist() == [row + 100 if row >= 0 else -1 for row in latest.tolist()]
+    found = profiles.numbers_at(latest)["size"]
+    assert found.dtype == np.float32
+    expected = [row / 2 if row >= 0 else np.nan for row in latest.tolist()]
+    np.testing.assert_array_equal(found, np.array(expected, np.float32))
 
 
 @given(st.lists(st.tuples(st.integers(0, 4), st.integers(-1, 6)), max_size=20), st.data())

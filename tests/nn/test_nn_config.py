@@ -49,6 +49,7 @@ def test_what_makes_no_model_is_refused(fields, words):
         ({"text_sharpness": 0.0}, "text_sharpness is 0.0"),
         ({"text_penalty": float("nan")}, "text_penalty is nan"),
         ({"text_categories": -0.5}, "text_categories is -0.5"),
+        ({"text_numbers": -0.5}, "text_numbers is -0.5"),
         ({"cold_share": 1.0}, "cold_share is 1.0"),
     ],
 )

@@ -20,6 +20,7 @@ def folder(tmp_path: Path) -> Folder:
     def write(files: dict[str, str | bytes]) -> Path:
         for name, content in files.items():
             data = content.encode() if isinstance(content, str) else content
+            (tmp_path / name).parent.mkdir(exist_ok=True)
             (tmp_path / name).write_bytes(data)
         return tmp_path
 

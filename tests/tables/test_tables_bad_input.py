@@ -293,3 +293,39 @@ def test_repeated_profiles_are_dropped_but_the_first(folder):
     tables = read_source(folder(files), options=DROP)
     assert tables.items["title"].to_pylist() == ["x", "y"]
     assert tables.dropped == {"items: item_id there twice": 1}
+
+
+NUMBERS = "item_id,price\na,1.5\nb,\nc,{}\n"
+
+
+@pytest.mark.parametrize("value", ["dear", "nan", "inf", "1e39", '"1,5"', "1_000", "0x10"])
+def test_a_named_number_that_is_none_is_named_with_its_row(folder, refused, value):
+    """Catches a forced column of numbers with values that are none, and NaN or infinity in it."""
+    path = folder({"interactions.csv": GOOD, "items.csv": NUMBERS.format(value)})
+    error = refused(path, options=ReadOptions(item_numbers=("price",)))
+    shown = value.strip('"')
+    assert error.found == f"items: the price '{shown}' is not a number"
+    assert "finite number" in error.expected
+    assert error.where.endswith("items.csv, row 4, column price")
+    assert "--on-bad-rows drop" in error.mend
+    tables = read_source(path, options=ReadOptions("drop", item_numbers=("price",)))
+    assert tables.items["price"].to_pylist() == ["1.5", None]
+    assert tables.dropped == {"items: price not a number": 1}
+
+
+def test_the_index_of_a_data_frame_is_no_column(tmp_path):
+    """Catches the row numbers that pandas writes beside the columns, taken for a feature."""
+    (tmp_path / "interactions.csv").write_text(GOOD)
+    items = {"item_id": ["a", "b", "c"], "price": [1.5, 2.5, 3.5], "__index_level_0__": [5, 7, 9]}
+    pq.write_table(pa.table(items), tmp_path / "items.parquet")
+    assert read_source(tmp_path).items.column_names == ["item_id", "price"]
+
+
+def test_not_a_number_in_parquet_is_an_absent_value(tmp_path):
+    """Catches the text 'nan' for what a data frame lacks."""
+    (tmp_path / "interactions.csv").write_text(GOOD)
+    items = {"item_id": ["a", "b", "c"], "price": [1.25, np.nan, None], "size": [1, 2, 3]}
+    pq.write_table(pa.table(items), tmp_path / "items.parquet")
+    tables = read_source(tmp_path)
+    assert tables.items["price"].to_pylist() == ["1.25", None, None]
+    assert tables.item_numbers == ("price", "size")

@@ -15,7 +15,7 @@ import pyarrow.json as pa_json
 
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.tables import dates
-from finrec_dgl.tables.choices import choose_columns
+from finrec_dgl.tables.choices import Suggested, choose_columns
 from finrec_dgl.tables.contract import Tables
 from finrec_dgl.tables.faults import interaction_faults, merge_profiles, sift
 from finrec_dgl.tables.options import ReadOptions
@@ -87,8 +87,7 @@ def read(folder: Path, options: ReadOptions) -> Tables:
             options,
             items,
             None,
-            item_text=_PRODUCT_TEXT,
-            item_categories=("main_cat", "category"),
+            item=Suggested(_PRODUCT_TEXT, ("main_cat", "category")),
         ),
     )
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finrec_dgl.base.errors import DataError
-from finrec_dgl.tables.choices import choose_columns
+from finrec_dgl.tables.choices import Suggested, choose_columns
 from finrec_dgl.tables.columns import Field, load_table
 from finrec_dgl.tables.contract import Tables
 from finrec_dgl.tables.faults import merge_profiles
@@ -54,10 +54,8 @@ def read(folder: Path, options: ReadOptions) -> Tables:
             options,
             items,
             users,
-            item_text=_ASSET_TEXT,
-            item_categories=_ASSET_CATEGORIES,
-            user_text=_CUSTOMER,
-            user_categories=_CUSTOMER,
+            item=Suggested(_ASSET_TEXT, _ASSET_CATEGORIES),
+            user=Suggested(_CUSTOMER, _CUSTOMER),
         ),
     )
 

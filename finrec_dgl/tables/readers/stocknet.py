@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from finrec_dgl.base.errors import DataError
-from finrec_dgl.tables.choices import choose_columns
+from finrec_dgl.tables.choices import Suggested, choose_columns
 from finrec_dgl.tables.columns import Field, load_table
 from finrec_dgl.tables.contract import Tables, tie_end_faults
 from finrec_dgl.tables.faults import Fault, mask, sift
@@ -54,9 +54,8 @@ def read(folder: Path, options: ReadOptions) -> Tables:
             options,
             items,
             users,
-            item_text=("company", "sector"),
-            item_categories=("sector",),
-            user_categories=("verified",),
+            item=Suggested(("company", "sector"), ("sector",)),
+            user=Suggested(categories=("verified",)),
         ),
     )
 

@@ -1,23 +1,25 @@
-"""The project's own form: a folder with interactions and, where there are, items, users, ties."""
+"""The project's own form: a folder with interactions and, where given, other tables and edges."""
 
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from finrec_dgl.base.errors import DataError
-from finrec_dgl.tables.choices import choose_columns, suggest_columns, suggest_title
-from finrec_dgl.tables.columns import Field, Loaded, load_table
-from finrec_dgl.tables.contract import Tables, tie_end_faults
+from finrec_dgl.tables.choices import Suggested, choose_columns, suggest_columns, suggest_title
+from finrec_dgl.tables.columns import Field, load_table, refuse_other_times
+from finrec_dgl.tables.contract import Ends, Tables, tie_end_faults
 from finrec_dgl.tables.faults import sift
 from finrec_dgl.tables.options import ReadOptions
+from finrec_dgl.tables.readers.edges import read_edges
 from finrec_dgl.tables.sheets import ENDINGS, find_file, need_file
 
 LOOKED_FOR = "interactions.csv (or .tsv, .parquet; .gz, .zst)"
 _STEMS = ("interactions", "items", "users", "ties")
-_TIME_NAMES = ("time", "date", "datetime", "created_at", "ts", "unix_time", "event_time")
 
 
 def fits(folder: Path) -> bool:
@@ -30,8 +32,9 @@ def read(folder: Path, options: ReadOptions) -> Tables:
 
     ``interactions``: user_id, item_id; optional timestamp, weight, text; other columns are not
     read. ``items``: item_id, ``users``: user_id; optional timestamp, and any other columns.
-    ``ties``: source_id, target_id; optional kind (default "tie"), timestamp. Which columns are
-    text and categories: ``choices.suggest_columns``. Raises DataError.
+    ``ties``: source_id, target_id; optional kind (default "tie"), timestamp. ``edges``: a folder
+    of edge tables, see ``read_edges``. Which columns are
+    text, categories and numbers: ``choices.suggest_columns``. Raises DataError.
     """
     _refuse_near_names(folder)
     dropped: dict[str, int] = {}
@@ -48,11 +51,16 @@ def read(folder: Path, options: ReadOptions) -> Tables:
         options,
         dropped,
     )
-    _refuse_other_times(interactions)
+    sheet = interactions.sheet
+    refuse_other_times(sheet.names, sheet.path, "an interaction")
     items = _profiles(folder, "items", "item_id", options, dropped)
     users = _profiles(folder, "users", "user_id", options, dropped)
     ties = _ties(folder, interactions.table, users, options, dropped)
-    return make(interactions.table, items, users, ties, options, dropped, rows_checked=True)
+    kinds = () if ties is None else pc.unique(ties["kind"]).to_pylist()
+    edges = read_edges(folder, kinds, Ends(interactions.table, items, users), options, dropped)
+    return make(
+        interactions.table, items, users, ties, options, dropped, edges=edges, rows_checked=True
+    )
 
 
 def make(
@@ -63,11 +71,12 @@ def make(
     options: ReadOptions,
     dropped: dict[str, int],
     *,
+    edges: Mapping[str, pa.Table] | None = None,
     rows_checked: bool = False,
 ) -> Tables:
-    """The Tables of typed columns, its text and categories chosen."""
-    item_text, item_categories = ((), ()) if items is None else suggest_columns(items, "item_id")
-    user_text, user_categories = ((), ()) if users is None else suggest_columns(users, "user_id")
+    """The Tables of typed columns, its text, categories and numbers chosen."""
+    item = Suggested() if items is None else suggest_columns(items, "item_id")
+    user = Suggested() if users is None else suggest_columns(users, "user_id")
     return Tables(
         interactions,
         items,
@@ -76,16 +85,9 @@ def make(
         item_title=None if items is None else suggest_title(items.column_names),
         format="tables",
         dropped=dropped,
+        edges=edges or {},
         rows_checked=rows_checked,
-        **choose_columns(
-            options,
-            items,
-            users,
-            item_text=item_text,
-            item_categories=item_categories,
-            user_text=user_text,
-            user_categories=user_categories,
-        ),
+        **choose_columns(options, items, users, item=item, user=user),
     )
 
 
@@ -144,15 +146,3 @@ def _refuse_near_names(folder: Path) -> None:
                 where=str(folder),
                 mend=f"rename it to {near[0]}{ending}, or move it elsewhere",
             )
-
-
-def _refuse_other_times(loaded: Loaded) -> None:
-    """Raise DataError where the time goes by another name: without it splits would be random."""
-    other = [one for one in loaded.sheet.names if one.lower() in _TIME_NAMES]
-    if "timestamp" not in loaded.sheet.names and other:
-        raise DataError(
-            f"there is a column '{other[0]}' but none named 'timestamp'",
-            expected="the time of an interaction in a column named timestamp",
-            where=str(loaded.sheet.path),
-            mend="rename the column, or remove it if it is not the interaction's time",
-        )
