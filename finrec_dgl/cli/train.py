@@ -33,8 +33,13 @@ def train(
             help="Neighbours drawn at each hop, from the seeds outwards, such as -1,200,-1."
         ),
     ] = None,
-    batch_size: Annotated[int | None, typer.Option(help="Seed edges a step.")] = None,
-    workers: Annotated[int | None, typer.Option(help="Processes that sample.")] = None,
+    batch_size: Annotated[int | None, typer.Option(help="Seeds a step.")] = None,
+    seeds_per_user: Annotated[
+        int | None, typer.Option(help="At most so many seeds of one user; 0: all.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that sample, or threads that make windows.")
+    ] = None,
     device: Annotated[
         str | None,
         typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where to compute; auto: a GPU if any."),
@@ -83,6 +88,7 @@ def train(
             "sampler": sampler,
             "fanout": integers([fanout], "--fanout") if fanout is not None else None,
             "batch_size": batch_size,
+            "seeds_per_user": seeds_per_user,
             "workers": workers,
             "device": device,
             "epochs": epochs,

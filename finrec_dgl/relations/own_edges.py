@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 
@@ -47,7 +45,7 @@ class OwnEdges(Relation):
         """Return for each table the flat place (seed, item) and the edge of each message."""
         found: list[Tensor] = []
         for table in self.tables:
-            by_src, by_dst = batch.view.kept(f"edges {table[1]}", lambda t=table: _rows(batch, t))
+            by_src, by_dst = _rows(batch.view, table)
             for here, there, rows in ((table[0], table[2], by_src), (table[2], table[0], by_dst)):
                 found += _messages(batch, here, there, rows)
         return tuple(found)
@@ -56,10 +54,8 @@ class OwnEdges(Relation):
         shape, given = (len(batch.seeds), batch.view.n_items), iter(sampled)
         channels = []
         for number, table in enumerate(self.tables):
-            features = batch.view.kept(
-                f"features {table[1]}", lambda t=table: _features(batch.view, t)
-            )
-            amount = torch.exp((features @ self.feature[number]).clamp(max=20.0))
+            weight = _features(batch.view, table) @ self.feature[number]
+            amount = torch.exp(weight.clamp(max=20.0))
             message = amount.new_zeros(shape[0] * shape[1])
             for place, edge in ((next(given), next(given)) for _ in range(2)):
                 message = message.index_add(0, place, amount[edge])
@@ -70,19 +66,27 @@ class OwnEdges(Relation):
 
 def _features(view: GraphView, table: tuple[str, str, str]) -> Tensor:
     """Return the features of the table's edges, float32 [E, F], standardised over them."""
-    features = view.tensor(view.snapshot.edges[table].features)
-    if not len(features):
-        return features
-    spread = features.std(dim=0, correction=0)
-    return (features - features.mean(dim=0)) / torch.where(spread > 0, spread, 1.0)
+
+    def make() -> Tensor:
+        features = view.tensor(view.snapshot.edges[table].features)
+        if not len(features):
+            return features
+        spread = features.std(dim=0, correction=0)
+        return (features - features.mean(dim=0)) / torch.where(spread > 0, spread, 1.0)
+
+    return view.kept(f"features of {table[1]}", make)
 
 
-def _rows(batch: SeedBatch, table: tuple[str, str, str]) -> tuple[tuple[Ragged, Tensor], ...]:
+def _rows(view: GraphView, table: tuple[str, str, str]) -> tuple[tuple[Ragged, Tensor], ...]:
     """Return the table's edges by source and by destination: the other ends, and edge numbers."""
-    view, edges = batch.view, batch.view.snapshot.edges[table]
-    sizes = {"user": view.n_users, "item": view.n_items}
-    src, dst = (torch.from_numpy(one.copy()).to(view.device) for one in (edges.src, edges.dst))
-    return _by(src, dst, sizes[table[0]]), _by(dst, src, sizes[table[2]])
+
+    def make() -> tuple[tuple[Ragged, Tensor], ...]:
+        edges = view.snapshot.edges[table]
+        sizes = {"user": view.n_users, "item": view.n_items}
+        src, dst = (torch.from_numpy(one.copy()).to(view.device) for one in (edges.src, edges.dst))
+        return _by(src, dst, sizes[table[0]]), _by(dst, src, sizes[table[2]])
+
+    return view.kept(f"edges of {table[1]}", make)
 
 
 def _by(here: Tensor, there: Tensor, size: int) -> tuple[Ragged, Tensor]:
@@ -110,5 +114,5 @@ def _messages(
         return row * view.n_items + end, edge
     items, _ = view.user_items.rows(end)
     each = items.counts
-    row, edge = (torch.repeat_interleave(cast(Tensor, one), each) for one in (row, edge))
+    row, edge = (torch.repeat_interleave(one, each) for one in (row, edge))
     return row * view.n_items + items.values, edge
