@@ -13,20 +13,26 @@ from finrec_dgl.baselines.popularity import Popularity
 from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset
 from finrec_dgl.dataset.windows import windows
 from finrec_dgl.evaluation import evaluate
-from finrec_dgl.nn import HybridConfig
-from finrec_dgl.relations import PairConfig, learn_vectors
+from finrec_dgl.nn import HybridConfig, PseudoLabeler
+from finrec_dgl.relations import GraphView, PairConfig, SeedBatch, learn_vectors
 from finrec_dgl.tables.generate import World, generate
 from finrec_dgl.text import EncoderSpec
 from finrec_dgl.training import TrainConfig, load_run, loop, train
-from finrec_dgl.training.backtest import Backtest, episode_of, episodes, listwise_loss
+from finrec_dgl.training.backtest import (
+    Episode,
+    episode_of,
+    episodes,
+    known_in_all,
+    listwise_loss,
+)
 from finrec_dgl.training.learner import Learner, fit
 from finrec_dgl.training.scoring import PairScorer
 
-DERIVED = PairConfig(
+PAIR = PairConfig(
     ease=(50.0,), holding_half_lives=(30.0, 0.0), ranks=(4,), trend_half_lives=(60.0,)
 )
 CONFIG = TrainConfig(
-    model=HybridConfig(readout="pair", pseudo_classes=4, derived=DERIVED),
+    model=HybridConfig(readout="pair", pseudo_classes=4, pair=PAIR),
     loss="backtest",
     windows=4,
     warm_up=60.0,
@@ -40,6 +46,7 @@ PLAIN = dataclasses.replace(
     lr=0.01,
     average=0,
 )
+HIDING = dataclasses.replace(CONFIG, warm_up=10_000.0)
 NO_TEXT = EncoderSpec(name="none")
 
 
@@ -82,6 +89,12 @@ def cold(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def undated_told(tmp_path_factory):
+    split = SplitOptions(kind="random")
+    return with_vectors(bank(tmp_path_factory.mktemp("random") / "data", split=split))
+
+
+@pytest.fixture(scope="module")
 def run(dataset, tmp_path_factory):
     return train(dataset, tmp_path_factory.mktemp("runs") / "run", CONFIG)
 
@@ -92,6 +105,16 @@ def weights(run, split="test"):
 
 def same(one, other):
     return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def pairs_of(users, items):
+    """The pairs of two arrays or tensors, as a set."""
+    return set(zip(users.tolist(), items.tolist(), strict=True))
+
+
+def windows_of(learner):
+    """The window of each batch."""
+    return [batch.episode for batch in learner.objective.batches]
 
 
 # ---- episodes
@@ -136,8 +159,6 @@ def test_the_listwise_loss_by_target(floor):
     allowed = torch.tensor([[1, 1, 0, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 0, 1]]).bool()
     row, item = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 3, 2, 4])
     weight = torch.tensor([1 / 6, 1 / 6, 1 / 3, 1 / 3], dtype=torch.float64)
-    from finrec_dgl.training.backtest import Episode
-
     episode = Episode(None, np.arange(3), row, item, weight, allowed)
     expected = 0.0
     for r, i, w in zip(row, item, weight, strict=True):
@@ -174,9 +195,7 @@ def test_each_episode_knows_other_products_by_text_alone(told, dataset):
     where there is no text."""
     config = dataclasses.replace(
         CONFIG,
-        model=dataclasses.replace(
-            CONFIG.model, derived=dataclasses.replace(DERIVED, cold_share=0.5)
-        ),
+        model=dataclasses.replace(CONFIG.model, pair=dataclasses.replace(PAIR, cold_share=0.5)),
     )
     found = episodes(told, told.snapshot("fit"), config)
     plain = windows(told, told.cut, config.windows, config.window_step, config.warm_up)
@@ -243,7 +262,7 @@ def test_the_refit_sees_the_validation_part(told):
         ends.append(dict(learner.model.state_dict()))
         asked = {
             (user, item)
-            for episode in learner.objective.episodes
+            for episode in windows_of(learner)
             for user, item in zip(
                 episode.users[episode.row].tolist(), episode.item.tolist(), strict=True
             )
@@ -270,7 +289,7 @@ def test_the_test_never_reaches_training(dataset, run, tmp_path):
 # ---- training
 
 
-@pytest.mark.parametrize("config", [CONFIG, PLAIN], ids=["derived", "observed"])
+@pytest.mark.parametrize("config", [CONFIG, PLAIN], ids=["pair", "tower"])
 def test_the_loss_falls(dataset, config):
     """Catches a training that does not train, with the paper's plain form as well."""
     learner = Learner(dataset, dataset.snapshot("train"), dataclasses.replace(config, epochs=6))
@@ -278,8 +297,8 @@ def test_the_loss_falls(dataset, config):
     assert losses[-1] < losses[0] - 0.01
 
 
-def test_the_plain_form_can_be_trained_by_back_testing(dataset, tmp_path):
-    """Catches a loss that only one kind of relations can be trained with, up to the scores."""
+def test_the_tower_can_be_trained_by_back_testing(dataset, tmp_path):
+    """Catches a loss that only one readout can be trained with, up to the scores."""
     run = train(dataset, tmp_path / "run", dataclasses.replace(PLAIN, epochs=2))
     assert np.isfinite(evaluate(run.scorer(), dataset).metrics["ndcg@10"])
     assert {one["phase"] for one in run.metrics} >= {"select"}
@@ -379,7 +398,7 @@ def test_a_resumed_run_of_average_weights_ends_as_an_uncut_one(
 
 
 def test_a_run_is_the_same_when_it_is_opened_again(run, dataset):
-    """Catches weights that do not come back, or a configuration that loses what derives."""
+    """Catches weights that do not come back, or a configuration that loses a setting."""
     again = load_run(run.path, dataset)
     assert again.config == CONFIG
     assert np.array_equal(again.scorer().score(np.arange(9)), run.scorer().score(np.arange(9)))
@@ -400,14 +419,14 @@ def test_scores_do_not_depend_on_the_chunks_they_are_made_in(run):
 LEARNED = dataclasses.replace(
     CONFIG,
     model=dataclasses.replace(
-        CONFIG.model, derived=dataclasses.replace(DERIVED, vectors=4, vector_epochs=2)
+        CONFIG.model, pair=dataclasses.replace(PAIR, vectors=4, vector_epochs=2)
     ),
 )
 
 
-def test_vectors_are_learned_of_what_each_world_knows(dataset):
-    """Catches an episode whose vectors were taught by its targets, and a model judged with those
-    of another world; and a wait of which nobody hears."""
+def test_vectors_are_learned_of_what_each_window_knows(dataset):
+    """Catches a window whose vectors were taught by its targets, and a model judged with those of
+    another time; and a wait of which nobody hears."""
     told = []
 
     class Told(Silent):
@@ -417,41 +436,125 @@ def test_vectors_are_learned_of_what_each_world_knows(dataset):
 
     snapshot = dataset.snapshot("train")
     learner = Learner(dataset, snapshot, LEARNED, Told())
-    for scene, episode in zip(learner.objective.scenes, learner.objective.episodes, strict=True):
-        expected = learn_vectors(episode.snapshot.matrix(), LEARNED.model.derived, LEARNED.seed)
-        np.testing.assert_array_equal(scene.world.vectors, expected)
-    expected = learn_vectors(snapshot.matrix(), LEARNED.model.derived, LEARNED.seed)
-    np.testing.assert_array_equal(learner.model.vectors, expected)
-    count = len(learner.objective.episodes)
+    relation = learner.model.relations["vectors"]
+    place = learner.model.channels.index("vectors")
+    for batch in learner.objective.batches:
+        view = GraphView(batch.episode.snapshot)
+        vectors = learn_vectors(view.snapshot.matrix(), LEARNED.model.pair, LEARNED.seed)
+        view.kept("vectors", lambda vectors=vectors: torch.from_numpy(vectors))
+        expected = relation.sample(SeedBatch(view, view.seeds(batch.episode.users)))
+        assert torch.equal(batch.evidence.pairs[..., place], expected[..., 0])
+    expected = learn_vectors(snapshot.matrix(), LEARNED.model.pair, LEARNED.seed)
+    np.testing.assert_array_equal(relation.table, expected)
+    count = len(learner.objective.batches)
     names = [f"vectors, window {number} of {count}" for number in range(1, count + 1)]
-    assert [name for name, _ in told] == [*names, "vectors, all that is known"]
+    assert [name for name, _ in told] == ["windows", *names, "vectors, all that is known"]
     assert all(total > 0 for _, total in told)
 
 
-def test_a_run_keeps_the_vectors_of_its_worlds(dataset, tmp_path):
+def test_a_run_keeps_the_vectors_of_its_graphs(dataset, tmp_path):
     """Catches vectors that are learned anew, or lost, when a run is opened; and those of the
     selection in the place of the refit's."""
     made = train(dataset, tmp_path / "run", LEARNED)
     for split, stage in (("valid", "train"), ("test", "fit")):
         scorer = load_run(made.path, dataset).scorer(split)
         matrix = dataset.snapshot(stage).matrix()
-        expected = learn_vectors(matrix, LEARNED.model.derived, LEARNED.seed)
-        np.testing.assert_allclose(scorer.world.vectors, expected, rtol=1e-6)
+        expected = learn_vectors(matrix, LEARNED.model.pair, LEARNED.seed)
+        found = scorer.model.relations["vectors"].table
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
         assert np.isfinite(scorer.score(np.arange(5))).all()
 
 
-def test_pseudo_labels_are_of_the_end_of_the_time_to_learn_from(told):
-    """Catches classes that differ from episode to episode, and labels that are not learned."""
+def test_pseudo_labels_of_a_window_are_of_its_own_time(told):
+    """Catches targets of a later time, of other users than the seeds', and classes that differ
+    from window to window."""
     learner = Learner(told, told.snapshot("train"), CONFIG)
-    assert isinstance(learner.objective, Backtest)
-    text, target, confidence = learner.objective.labels
-    assert len(text) == len(target) == len(confidence)
-    assert (confidence > 0).all()
-    assert target.shape[1] == CONFIG.model.pseudo_classes
-    first = learner.epoch(1)["pseudo"]
-    for epoch in range(2, 6):
-        last = learner.epoch(epoch)["pseudo"]
-    assert 0 < last < first
+    origin = known_in_all(windows_of(learner), told.snapshot("train"))
+    labeler = PseudoLabeler(CONFIG.model, told, origin, CONFIG.seed)
+    assert len(learner.objective.batches) > 1
+    for batch in learner.objective.batches:
+        text, target, confidence = batch.labels
+        snapshot, users = batch.episode.snapshot, batch.episode.users
+        expected = labeler.targets(snapshot)
+        parts = (expected.confidence, expected.target)
+        sure, wanted = (torch.cat([one["user"][users], one["item"]]) for one in parts)
+        nodes = np.concatenate([snapshot.user_text[users], snapshot.item_text])
+        torch.testing.assert_close(target, wanted[sure > 0])
+        assert np.array_equal(text, nodes[sure.numpy() > 0])
+        assert (confidence > 0).all()
+        assert target.shape[1] == CONFIG.model.pseudo_classes
+
+
+def test_pseudo_labels_are_learned(told):
+    """Catches labels that no gradient reaches."""
+    learner = Learner(told, told.snapshot("train"), CONFIG)
+    losses = [learner.epoch(epoch)["pseudo"] for epoch in range(1, 6)]
+    assert 0 < losses[-1] < losses[0]
+
+
+def test_a_start_knows_no_target_of_any_window(told, undated_told):
+    """Catches classes of pseudo-labels, or learned vectors, made of what windows ask for."""
+    for data, config in ((told, CONFIG), (undated_told, HIDING)):
+        snapshot = data.snapshot("train")
+        found = episodes(data, snapshot, config)
+        origin = known_in_all(found, snapshot)
+        known = pairs_of(origin.pairs.user, origin.pairs.item)
+        assert known
+        for one in found:
+            assert known <= pairs_of(one.snapshot.pairs.user, one.snapshot.pairs.item)
+            assert not known & pairs_of(one.users[one.row], one.item)
+        kept = [pairs_of(one.snapshot.pairs.user, one.snapshot.pairs.item) for one in found]
+        assert known == set.intersection(*kept)
+
+
+def test_batches_of_a_window_are_its_seeds_in_parts(dataset):
+    """Catches a seed that is lost or doubled, targets of another seed, and weights that no longer
+    add up to 1."""
+    whole = episodes(dataset, dataset.snapshot("train"), CONFIG)
+    config = dataclasses.replace(CONFIG, batch_size=7)
+    parts = windows_of(Learner(dataset, dataset.snapshot("train"), config))
+    assert all(len(one.users) <= 7 for one in parts)
+    for one in whole:
+        mine = [part for part in parts if part.snapshot.time == one.snapshot.time]
+        assert np.concatenate([part.users for part in mine]).tolist() == one.users.tolist()
+        asked = [pairs_of(part.users[part.row], part.item) for part in mine]
+        assert set.union(*asked) == pairs_of(one.users[one.row], one.item)
+        assert sum(map(len, asked)) == len(one.row)
+        assert torch.equal(torch.cat([part.allowed for part in mine]), one.allowed)
+        for part in mine:
+            assert float(part.weight.sum()) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("workers", [0, 3])
+def test_threads_that_make_windows_change_nothing(run, dataset, tmp_path, workers):
+    """Catches windows in another order, or made of what another thread left."""
+    again = train(dataset, tmp_path / "run", dataclasses.replace(CONFIG, workers=workers))
+    for split in ("valid", "test"):
+        assert same(weights(run, split), weights(again, split))
+
+
+def test_a_seed_stands_in_few_windows_where_that_is_asked_for(dataset):
+    """Catches a bound that counts other users, and one without effect."""
+    count = {}
+    for bound in (0, 1, 2):
+        config = dataclasses.replace(CONFIG, seeds_per_user=bound)
+        found = episodes(dataset, dataset.snapshot("train"), config)
+        users = np.concatenate([one.users for one in found])
+        count[bound] = np.bincount(users).max()
+        for one in found:
+            assert np.array_equal(np.unique(one.row), np.arange(len(one.users)))
+    assert count[1] == 1
+    assert count[2] == 2
+    assert count[0] > 2
+
+
+@pytest.mark.parametrize("loss", ["softmax", "bpr", "bce"])
+def test_the_pair_readout_can_be_trained_by_other_losses(dataset, loss):
+    """Catches a loss over other windows, or one that nothing moves."""
+    config = dataclasses.replace(CONFIG, loss=loss, epochs=6)
+    learner = Learner(dataset, dataset.snapshot("train"), config)
+    losses = [learner.epoch(epoch)["rec"] for epoch in range(1, 7)]
+    assert losses[-1] < losses[0]
 
 
 # ---- where there are no earlier windows: pairs are hidden
@@ -463,13 +566,6 @@ def undated(request, tmp_path_factory):
     kind = "temporal" if request.param == "too short" else request.param
     place = tmp_path_factory.mktemp("undated") / "data"
     return with_vectors(bank(place, split=SplitOptions(kind=kind), graph_strength=4.0))
-
-
-HIDING = dataclasses.replace(CONFIG, warm_up=10_000.0)
-
-
-def pairs_of(users, items):
-    return set(zip(users.tolist(), items.tolist(), strict=True))
 
 
 @pytest.mark.parametrize("stage", ["train", "fit"])
@@ -505,7 +601,7 @@ def test_a_training_on_hidden_pairs_does_not_see_what_it_is_judged_by(undated):
     assert not same(ends[2], ends[3])
 
 
-def test_derived_relations_beat_popularity_on_a_random_split(tmp_path):
+def test_the_pair_readout_beats_popularity_on_a_random_split(tmp_path):
     """Catches a training on hidden pairs that learns nothing of the graph."""
     data = bank(tmp_path / "data", users=300, split=SplitOptions(kind="random"), graph_strength=6.0)
     run = train(data, tmp_path / "run", HIDING)
@@ -521,7 +617,7 @@ def test_derived_relations_beat_popularity_on_a_random_split(tmp_path):
 def test_too_few_to_hide_anything_of_is_refused(tmp_path, kind):
     """Catches a training without an episode, dated or not."""
     data = bank(tmp_path / "data", users=8, split=SplitOptions(kind=kind))
-    with pytest.raises(DataError, match=r"nothing to back-test on(.|\n)*relations=observed"):
+    with pytest.raises(DataError, match=r"nothing to back-test on(.|\n)*readout=tower"):
         train(data, tmp_path / "run", HIDING)
 
 
@@ -531,5 +627,5 @@ def test_a_bank_without_any_text(dataset):
     assert not scorer.model.has_text
     assert np.isfinite(scorer.score(np.arange(dataset.n_users))).all()
     bare = without_text(dataset.snapshot("train"))
-    again = PairScorer(scorer.model, bare)
+    again = PairScorer(scorer.model, bare, CONFIG)
     assert np.array_equal(scorer.score(np.arange(5)), again.score(np.arange(5)))
