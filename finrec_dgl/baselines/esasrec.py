@@ -79,7 +79,7 @@ class ESASRec(Recommender):
         epochs: int = 20,
         lr: float = 1e-3,
         dropout: float = 0.2,
-        negatives: int = 256,
+        negatives: int = 1024,
         max_length: int = 50,
         batch_size: int = 128,
         seed: int = 0,
@@ -122,6 +122,8 @@ class ESASRec(Recommender):
 
     def _train(self, model: SequenceEncoder, sequences: Sequences) -> None:
         users = torch.nonzero(sequences.lengths > 0).squeeze(1)
+        if not len(users):
+            return
         optimizer = torch.optim.Adam(model.parameters(), lr=self.lr)
         model.train()
         for _ in range(self.epochs):
@@ -229,9 +231,7 @@ class SequenceEncoder(nn.Module):
         self.n_items = n_items
         self.items = nn.Embedding(n_items + 1, dim)
         self.places = nn.Embedding(max_length + 1, dim)
-        self.layers = nn.ModuleList(
-            LiGRLayer(dim, num_heads, dropout) for _ in range(num_layers)
-        )
+        self.layers = nn.ModuleList(LiGRLayer(dim, num_heads, dropout) for _ in range(num_layers))
         self.norm = nn.LayerNorm(dim)
         self.dropout = nn.Dropout(dropout)
         for table in (self.items, self.places):

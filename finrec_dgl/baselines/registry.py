@@ -83,7 +83,7 @@ BASELINES: Mapping[str, Baseline] = {
         Baseline(
             "slim",
             SLIM,
-            {"l1_reg": (0.5, 2.0, 8.0), "l2_reg": (10.0, 100.0, 1000.0, 10000.0)},
+            {"l1_reg": (0.5, 2.0, 8.0), "l2_reg": (100.0, 300.0, 1000.0, 3000.0)},
         ),
         Baseline(
             "l3ae",
@@ -98,10 +98,10 @@ BASELINES: Mapping[str, Baseline] = {
             "chebycf",
             ChebyCF,
             {
-                "flatness": (1.5, 10.0),
-                "rank": (64, 256),
-                "ideal_weight": (0.0, 0.2, 0.5),
-                "degree_power": (0.0, 0.2, 0.4),
+                "flatness": (1.0, 1.5, 10.0),
+                "rank": (32, 256),
+                "ideal_weight": (0.2, 0.5),
+                "degree_power": (0.2, 0.5),
             },
         ),
         Baseline(
@@ -117,7 +117,7 @@ BASELINES: Mapping[str, Baseline] = {
             seeded=True,
         ),
         Baseline("lightgcn", LightGCN, {"epochs": (5, 10, 20, 40, 80)}, seeded=True),
-        Baseline("esasrec", ESASRec, {"epochs": (5, 10, 20, 40)}, seeded=True),
+        Baseline("esasrec", ESASRec, {"epochs": (5, 10, 20)}, seeded=True),
         Baseline("text", TextOnly, {}),
         Baseline("content", Content, {"neighbours": (1, 5, 20, None), "posts": (False, True)}),
     )

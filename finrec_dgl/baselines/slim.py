@@ -27,7 +27,7 @@ class SLIM(Recommender):
     l2_reg
         The L2 penalty, in users; above 0.
     tolerance
-        Stop when no weight changes by more than this in one sweep.
+        A column of weights is done when none in it changes by more than this in one sweep.
     max_sweeps
         The most sweeps over all weights.
 
@@ -96,45 +96,43 @@ def slim_weights(
     Notes
     -----
     A step sets row i of B for all columns at once. The columns are independent problems, so this
-    is coordinate descent on each of them. The gradient of a block of rows comes from one matrix
-    product, and steps within the block keep it up to date.
+    is coordinate descent on each of them, and columns that have converged drop out. The gradient
+    of a block of rows comes from one matrix product; steps within the block keep it up to date.
     """
     n_items = len(gram)
     weights = np.zeros_like(gram)
+    columns, part = np.arange(n_items), weights.copy()
     for _ in range(max_sweeps):
-        largest = 0.0
-        for start in range(0, n_items, _BLOCK):
-            block = np.arange(start, min(start + _BLOCK, n_items))
-            residual = gram[block] - gram[block] @ weights
-            largest = max(largest, _update_block(gram, weights, residual, block, l1_reg, l2_reg))
-        if largest <= tolerance:
+        largest = _sweep(gram, part, columns, l1_reg, l2_reg)
+        going_on = largest > tolerance
+        weights[:, columns[~going_on]] = part[:, ~going_on]
+        columns, part = columns[going_on], part[:, going_on]
+        if not len(columns):
             break
+    weights[:, columns] = part
     return weights
 
 
-def _update_block(
-    gram: np.ndarray,
-    weights: np.ndarray,
-    residual: np.ndarray,
-    block: np.ndarray,
-    l1_reg: float,
-    l2_reg: float,
-) -> float:
-    """Set the rows ``block`` of ``weights`` one by one; return the largest change of a weight.
+def _sweep(
+    gram: np.ndarray, part: np.ndarray, columns: np.ndarray, l1_reg: float, l2_reg: float
+) -> np.ndarray:
+    """Set every row of ``part`` once; return the largest change in each column.
 
-    ``residual`` [b, n_items]: the rows of X'(X - XB), overwritten.
+    ``part`` [n_items, c]: the ``columns`` [c] of the weights that have not converged.
     """
-    largest = 0.0
-    within = gram[np.ix_(block, block)]
-    for place, item in enumerate(block):
-        old = weights[item]
-        own = within[place, place]
-        new = np.maximum(residual[place] + own * old - l1_reg, 0.0) / (own + l2_reg)
-        new[item] = 0.0
-        change = new - old
-        moved = np.flatnonzero(change)
-        if len(moved):
-            largest = max(largest, float(np.abs(change[moved]).max()))
-            residual[:, moved] -= np.outer(within[:, place], change[moved])
-            weights[item] = new
+    largest = np.zeros(len(columns))
+    for start in range(0, len(gram), _BLOCK):
+        block = np.arange(start, min(start + _BLOCK, len(gram)))
+        rows = gram[block]
+        residual = rows[:, columns] - rows @ part
+        for place, item in enumerate(block):
+            own = rows[place, item]
+            old = part[item]
+            new = np.maximum(residual[place] + own * old - l1_reg, 0.0) / (own + l2_reg)
+            new[columns == item] = 0.0
+            change = new - old
+            moved = np.flatnonzero(change)
+            residual[:, moved] -= np.outer(rows[:, item], change[moved])
+            part[item] = new
+            np.maximum(largest, np.abs(change), out=largest)
     return largest
