@@ -61,7 +61,7 @@ class ChebyCF(Recommender):
     def __init__(
         self,
         order: int = 8,
-        flatness: float = 10.0,
+        flatness: float = 1.5,
         rank: int = 256,
         ideal_weight: float = 0.2,
         degree_power: float = 0.2,
