@@ -47,8 +47,9 @@ class ChebyCF(Recommender):
 
         h(x) = 1/2 (1 + (-x)^flatness) for x < 0,  1/2 (1 - x^flatness) for x >= 0
 
-    which p(x) = sum of c_k T_k(x), k = 0 .. order, interpolates at the roots of T_(order + 1). With
-    V the first ``rank`` right singular vectors of R, the scores are
+    which p(x) = sum of c_k T_k(x), k = 0 .. order, interpolates at the roots of T_(order + 1), as
+    the paper says; its published code takes the values of h at cos(k pi / order) instead. With V
+    the first ``rank`` right singular vectors of R, the scores are
 
         X D_i^-degree_power (p(L) + ideal_weight * V V') D_i^degree_power
 
