@@ -66,8 +66,9 @@ def accuracy(
         str | None,
         typer.Option(
             metavar="A,B,C",
-            help="popularity, popularity-recent, itemknn, userknn, ease, als, bpr, lightgcn, text, "
-            "content, hybrid, hybrid-text, hybrid-graph, paper, gnn; by default all of them.",
+            help="popularity, popularity-recent, popularity-decayed, frequency, itemknn, userknn, "
+            "ease, slim, l3ae, chebycf, als, bpr, lightgcn, esasrec, text, content, hybrid, "
+            "hybrid-text, hybrid-graph, paper, gnn; by default all of them.",
         ),
     ] = None,
     seeds: Seeds = 5,

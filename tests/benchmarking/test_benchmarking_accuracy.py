@@ -168,14 +168,16 @@ def test_what_the_data_lack_is_skipped_with_its_reason(tmp_path):
     tables = without_dates(World(users=120, items=30, interactions_per_user=8.0))
     options = PreprocessOptions(encoder=EncoderSpec(name="none"))
     dataset = build_dataset(tables, tmp_path / "data", options)
-    wanted = ["popularity-recent", "text", "hybrid-text", "popularity"]
+    undated = ["popularity-recent", "popularity-decayed", "frequency", "esasrec"]
+    textless = ["text", "l3ae", "hybrid-text"]
+    wanted = [*undated, *textless, "popularity"]
     table = compare_models(dataset, tmp_path / "out", wanted, 2, TINY, FEW)
     assert [row.model for row in table.rows] == ["popularity"]
     assert table.row("popularity").comparison is None
     reasons = {one.model: one.reason for one in table.skipped}
-    assert set(reasons) == {"popularity-recent", "text", "hybrid-text"}
-    assert "dated" in reasons["popularity-recent"]
-    assert "text" in reasons["text"]
+    assert set(reasons) == {*undated, *textless}
+    assert all("dated" in reasons[name] for name in undated)
+    assert all("text" in reasons[name] for name in textless)
     assert all(f"{name} skipped: " in table.to_markdown() for name in reasons)
     assert len(results(tmp_path / "out")) == 1
 
