@@ -331,15 +331,30 @@ def first_times(one, other, time, shape):
     return found
 
 
-def late(dataset, batches, earlier=0):
-    """(edges seen from ``earlier`` seconds before their seeds' time on, all edges seen)."""
+def times_of(dataset, learner, stage):
+    """The time of each batch's seeds: when the period begins in which they took up the targets."""
+    end = dataset.valid_cut if stage == "train" else dataset.cut
+    config, events = learner.config, dataset.interactions
+    how = (config.windows, config.window_step, config.warm_up)
+    starts = [one.start for one in windows(dataset, end, *how)]
+    shape = (dataset.n_users, dataset.n_items)
+    held = first_times(events.user, events.item, events.time, shape)
+    for start, one in zip(starts, windows_of(learner), strict=True):
+        asked = held[one.users[one.row], one.item]
+        assert (start <= asked).all()
+        assert (asked < end).all()
+    return starts
+
+
+def late(dataset, batches, times):
+    """(edges dated from the times of their seeds on, all edges that the seeds can see)."""
     events, ties = dataset.interactions, dataset.ties
-    held = first_times(events.user, events.item, events.time, (dataset.n_users, dataset.n_items))
+    shape = (dataset.n_users, dataset.n_items)
+    held = first_times(events.user, events.item, events.time, shape)
     tied = first_times(ties.source, ties.target, ties.time, (dataset.n_users, dataset.n_users))
     tied = np.minimum(tied, tied.T)
     after, count = 0, 0
-    for batch in batches:
-        time = batch.episode.snapshot.time - earlier
+    for batch, time in zip(batches, times, strict=True):
         for kind, (one, other) in seen_by_seeds(batch).items():
             when = (tied if kind == "ties" else held)[one.numpy(), other.numpy()]
             assert len(when), kind
@@ -354,22 +369,24 @@ def test_no_edge_that_a_seed_can_see_is_of_its_own_time_or_later(busy, sampler, 
     """Catches a target among more than a million edges: of a seed's history, of users of its items,
     of its peers, of its ties, or of the whole graph that filters are made of."""
     config = dataclasses.replace(CONFIG, **SAMPLERS[sampler])
-    batches = Learner(busy, busy.snapshot(stage), config).objective.batches
-    assert len({batch.episode.snapshot.time for batch in batches}) == CONFIG.windows
-    after, count = late(busy, batches)
+    learner = Learner(busy, busy.snapshot(stage), config)
+    batches, times = learner.objective.batches, times_of(busy, learner, stage)
+    assert len(set(times)) == CONFIG.windows
+    after, count = late(busy, batches, times)
     assert count > 1_000_000
     assert after == 0
     # the same count finds what is seen too late, and it is no small part
-    assert late(busy, batches, earlier=30 * DAY)[0] > count // 100
+    assert late(busy, batches, [one - 30 * DAY for one in times])[0] > count // 100
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
 def test_ages_are_of_the_last_time_before_the_window(busy, sampler):
     """Catches an age that tells of a later interaction with the same item."""
     config = dataclasses.replace(CONFIG, **SAMPLERS[sampler])
-    events = busy.interactions
-    for batch in Learner(busy, busy.snapshot("fit"), config).objective.batches:
-        time, seeds = batch.episode.snapshot.time, batch.evidence.batch.seeds
+    events, learner = busy.interactions, Learner(busy, busy.snapshot("fit"), config)
+    times = times_of(busy, learner, "fit")
+    for batch, time in zip(learner.objective.batches, times, strict=True):
+        seeds = batch.evidence.batch.seeds
         early = events.time < time
         last = np.full((busy.n_users, busy.n_items), -1)
         np.maximum.at(last, (events.user[early], events.item[early]), events.time[early])
