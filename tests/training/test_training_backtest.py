@@ -3,12 +3,15 @@
 import dataclasses
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 from snapshots import without_text
 
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.base.progress import Silent
+from finrec_dgl.base.units import DAY
+from finrec_dgl.baselines.chance import Chance
 from finrec_dgl.baselines.popularity import Popularity
 from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset
 from finrec_dgl.dataset.windows import windows
@@ -284,6 +287,182 @@ def test_the_test_never_reaches_training(dataset, run, tmp_path):
     other = train(dataclasses.replace(dataset, splits=fewer), tmp_path / "run", CONFIG)
     assert same(weights(run), weights(other))
     assert run.info["valid_ndcg@10"] == other.info["valid_ndcg@10"]
+
+
+# ---- leakage: every edge that a seed can see
+
+
+SAMPLERS = {
+    "full": {"sampler": "full"},
+    "neighbor": {"sampler": "neighbor", "fanout": (8, 100, 12)},
+}
+
+
+@pytest.fixture(scope="module")
+def busy(tmp_path_factory):
+    """A bank with ties, of whom each has many neighbours."""
+    fields = {"users": 900, "items": 40, "interactions_per_user": 15.0, "graph_strength": 3.0}
+    return bank(tmp_path_factory.mktemp("busy") / "data", ties_per_user=4.0, **fields)
+
+
+def seen_by_seeds(batch):
+    """kind -> the ends (one, other) of all edges of that kind that the seeds of a batch can see."""
+    view, seeds = batch.evidence.batch.view, batch.evidence.batch.seeds
+    user, row, item = seeds.user, seeds.row, seeds.item
+    drawn, _ = view.drawn_users(torch.arange(view.n_items)).rows(item)
+    peers, _ = batch.evidence.sampled["peers"]
+    some, _ = view.peer_items
+    peer = peers[peers >= 0].long()
+    sent, _ = some.rows(peer)
+    everyone = torch.arange(view.n_users)
+    return {
+        "history": (user[row], item),
+        "users of items": (drawn.values, item[drawn.row]),
+        "items of peers": (peer[sent.row], sent.values),
+        "ties": (user[seeds.connected.row], seeds.connected.values),
+        "all": (everyone[view.user_items.row], view.user_items.values),
+    }
+
+
+def first_times(one, other, time, shape):
+    """int64 of ``shape``: when each pair was first seen, the largest number where it never was."""
+    found = np.full(shape, np.iinfo(np.int64).max)
+    np.minimum.at(found, (one, other), time)
+    return found
+
+
+def times_of(dataset, learner, stage):
+    """The time of each batch's seeds: when the period begins in which they took up the targets."""
+    end = dataset.valid_cut if stage == "train" else dataset.cut
+    config, events = learner.config, dataset.interactions
+    how = (config.windows, config.window_step, config.warm_up)
+    starts = [one.start for one in windows(dataset, end, *how)]
+    shape = (dataset.n_users, dataset.n_items)
+    held = first_times(events.user, events.item, events.time, shape)
+    for start, one in zip(starts, windows_of(learner), strict=True):
+        asked = held[one.users[one.row], one.item]
+        assert (start <= asked).all()
+        assert (asked < end).all()
+    return starts
+
+
+def late(dataset, batches, times):
+    """(edges dated from the times of their seeds on, all edges that the seeds can see)."""
+    events, ties = dataset.interactions, dataset.ties
+    shape = (dataset.n_users, dataset.n_items)
+    held = first_times(events.user, events.item, events.time, shape)
+    tied = first_times(ties.source, ties.target, ties.time, (dataset.n_users, dataset.n_users))
+    tied = np.minimum(tied, tied.T)
+    after, count = 0, 0
+    for batch, time in zip(batches, times, strict=True):
+        for kind, (one, other) in seen_by_seeds(batch).items():
+            when = (tied if kind == "ties" else held)[one.numpy(), other.numpy()]
+            assert len(when), kind
+            after += int((when >= time).sum())
+            count += len(when)
+    return after, count
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("stage", ["train", "fit"])
+def test_no_edge_that_a_seed_can_see_is_of_its_own_time_or_later(busy, sampler, stage):
+    """Catches a target among more than a million edges: of a seed's history, of users of its items,
+    of its peers, of its ties, or of the whole graph that filters are made of."""
+    config = dataclasses.replace(CONFIG, **SAMPLERS[sampler])
+    learner = Learner(busy, busy.snapshot(stage), config)
+    batches, times = learner.objective.batches, times_of(busy, learner, stage)
+    assert len(set(times)) == CONFIG.windows
+    after, count = late(busy, batches, times)
+    assert count > 1_000_000
+    assert after == 0
+    # the same count finds what is seen too late, and it is no small part
+    assert late(busy, batches, [one - 30 * DAY for one in times])[0] > count // 100
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_ages_are_of_the_last_time_before_the_window(busy, sampler):
+    """Catches an age that tells of a later interaction with the same item."""
+    config = dataclasses.replace(CONFIG, **SAMPLERS[sampler])
+    events, learner = busy.interactions, Learner(busy, busy.snapshot("fit"), config)
+    times = times_of(busy, learner, "fit")
+    for batch, time in zip(learner.objective.batches, times, strict=True):
+        seeds = batch.evidence.batch.seeds
+        early = events.time < time
+        last = np.full((busy.n_users, busy.n_items), -1)
+        np.maximum.at(last, (events.user[early], events.item[early]), events.time[early])
+        at = (seeds.user[seeds.row].numpy(), seeds.item.numpy())
+        assert (last[at] >= 0).all()
+        np.testing.assert_allclose(seeds.age, (time - last[at]) / DAY, rtol=1e-5)
+        assert (seeds.age > 0).all()
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+@pytest.mark.parametrize("kind", ["random", "last-out"])
+def test_no_hidden_pair_is_an_edge_that_a_seed_can_see(tmp_path, kind, sampler):
+    """Catches a hidden pair on any way to a seed, its own or another's, where nothing is dated."""
+    fields = {"users": 600, "items": 40, "interactions_per_user": 12.0, "graph_strength": 3.0}
+    data = bank(tmp_path / "data", split=SplitOptions(kind=kind), **fields)
+    snapshot = data.snapshot("train")
+    config = dataclasses.replace(HIDING, **SAMPLERS[sampler])
+    count = 0
+    for batch in Learner(data, snapshot, config).objective.batches:
+        episode = batch.episode
+        hidden = snapshot.matrix().toarray() - episode.snapshot.matrix().toarray()
+        assert hidden.sum() >= len(episode.row)
+        assert hidden[episode.users[episode.row], episode.item].all()
+        seen = seen_by_seeds(batch)
+        del seen["ties"]
+        for one, other in seen.values():
+            assert not hidden[one.numpy(), other.numpy()].any()
+            count += len(one)
+    assert count > 1_000_000
+
+
+def with_items_at_random(tables, seed=0):
+    """``tables`` in which everyone took up items drawn at random, at the times they did."""
+    rng = np.random.default_rng(seed)
+    ids = tables.items["item_id"].to_pylist()
+    drawn = [ids[one] for one in rng.integers(0, len(ids), len(tables.interactions))]
+    place = tables.interactions.column_names.index("item_id")
+    events = tables.interactions.set_column(place, "item_id", pa.array(drawn))
+    return dataclasses.replace(tables, interactions=events)
+
+
+@pytest.fixture(scope="module")
+def shuffled(tmp_path_factory):
+    """A bank whose users take up items drawn at random: nothing tells who takes up what."""
+    fields = {"users": 600, "items": 40, "interactions_per_user": 10.0, "texts": False}
+    tables = with_items_at_random(generate(World(ties_per_user=4.0, **fields)))
+    return bank(tmp_path_factory.mktemp("shuffled") / "data", tables=tables)
+
+
+def chance_loss(windows):
+    """The mean loss of even scores over the targets of ``windows``."""
+    total, count = 0.0, 0
+    for one in windows:
+        even = one.allowed.sum(1).double().log()[one.row]
+        total += float((even * one.weight).sum()) * len(one.row)
+        count += len(one.row)
+    return total / count
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_shuffled_targets_are_found_by_chance_alone(shuffled, busy, sampler):
+    """Catches an answer in what the model reads: with items drawn at random no score is better
+    than an even one, in training as in the test; where there is something to learn, it is."""
+    config = dataclasses.replace(CONFIG, epochs=10, **SAMPLERS[sampler])
+    below = {}
+    for name, data in (("shuffled", shuffled), ("busy", busy)):
+        learner = Learner(data, data.snapshot("fit"), config)
+        loss = [learner.epoch(epoch)["rec"] for epoch in range(1, 11)][-1]
+        below[name] = chance_loss(windows_of(learner)) - loss
+    assert below["shuffled"] < 0.05
+    assert below["busy"] > 0.1
+    scorer = fit(shuffled, shuffled.snapshot("fit"), config)
+    chance = [Chance(seed).fit(shuffled.snapshot("fit")) for seed in range(20)]
+    found, *even = (evaluate(one, shuffled).metrics["ndcg@10"] for one in (scorer, *chance))
+    assert len(shuffled.targets("test")) > 300
+    assert found == pytest.approx(np.mean(even), abs=4 * np.std(even))
 
 
 # ---- training
