@@ -174,9 +174,14 @@ class PairRecommender(nn.Module):
             None if columns is None else text_messages(batch, self.config.pair)[:, columns],
         )
 
-    def forward(self, evidence: Evidence) -> Tensor:
-        """Return the scores float [B, I] of the seeds of ``evidence``."""
+    def forward(self, evidence: Evidence, *, text_only: bool = False) -> Tensor:
+        """Return the scores float [B, I] of the seeds of ``evidence``.
+
+        ``text_only``: without a gradient for the weights of channels, so that a graph of which
+        items were taken away does not teach them.
+        """
         view, graph = evidence.batch.view, self._graph_scores(evidence)
+        graph = graph.detach() if text_only else graph
         columns = self.text_columns(view)
         if columns is None or evidence.text is None:
             return graph

@@ -51,7 +51,8 @@ class PairConfig:
     ``text_penalty``       of the ridge regression from products' text to scores
     ``text_categories``    weight of a product's categories beside its texts; 0: texts alone
     ``text_numbers``       weight of an item's standardised numbers beside its texts; 0: none
-    ``cold_share``         share of products that each of the training's worlds knows by text only
+    ``cold_share``         share of items known by text alone in the windows that teach text's
+                           weights; 0: no such windows
     """
 
     relations: tuple[str, ...] = BUILT_IN

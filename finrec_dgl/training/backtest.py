@@ -42,7 +42,8 @@ class Episode:
 
     ``users`` int64 [B]: those to predict; ``row`` and ``item`` int64 [T]: their targets; ``weight``
     [T]: adds up to 1 over all, and to the same for every user; ``allowed`` bool [B, I]: candidates
-    the user did not hold. ``snapshot``: the world that is known, without any of the targets.
+    the user did not have. ``snapshot``: what is known, without any of the targets. ``cold``: a
+    share of the items is known by text alone, and text's own weights alone learn from it.
     """
 
     snapshot: Snapshot
@@ -51,6 +52,7 @@ class Episode:
     item: Tensor
     weight: Tensor
     allowed: Tensor
+    cold: bool = False
 
 
 def episode_of(window: Window, snapshot: Snapshot, most_users: int, seed: int) -> Episode:
@@ -89,25 +91,27 @@ def past_tasks(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> lis
 def episodes(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> list[Episode]:
     """The episodes that what is known in ``snapshot`` makes: see ``past_tasks``.
 
-    With the pair readout each knows a share of the products (``cold_share``) by their text only,
-    another draw in each, so that the model learns where new ones stand among the others. Raises
-    DataError where there is not one with enough to predict.
+    With the pair readout every second window comes once more, with a share of the items
+    (``cold_share``, drawn for each) known by text alone, so that the model learns where new ones
+    stand among the others. Raises DataError where there is not one with enough to predict.
     """
     found: list[Episode] = []
     seen = np.zeros(dataset.n_users, np.int64)
     share = config.model.pair.cold_share if config.model.readout == "pair" else 0.0
     text = config.model.text and dataset.vectors.shape[1] > 0
     for number, one in enumerate(past_tasks(dataset, snapshot, config)):
-        world = one.snapshot
-        if share and text:
-            rng = np.random.default_rng((config.seed, number))
-            world = without_nodes(world, "item", rng.random(world.n_items) < share)
         if config.seeds_per_user:
             one = _of_users(one, seen < config.seeds_per_user)
         if not len(one.targets):
             continue
-        found.append(episode_of(one, world, config.window_users, config.seed + number))
-        seen[found[-1].users] += 1
+        whole = episode_of(one, one.snapshot, config.window_users, config.seed + number)
+        seen[whole.users] += 1
+        found.append(whole)
+        if share and text and number % 2 == 0:
+            rng = np.random.default_rng((config.seed, number))
+            hidden = rng.random(dataset.n_items) < share
+            cold = without_nodes(one.snapshot, "item", hidden)
+            found.append(replace(whole, snapshot=cold, cold=True))
     if not found:
         raise DataError(
             "there is nothing to back-test on: no earlier window, and too few users to hide "
@@ -131,7 +135,7 @@ def known_in_all(windows: Sequence[Episode], snapshot: Snapshot) -> Snapshot:
     """
     keys = pair_keys(snapshot.pairs.user, snapshot.pairs.item, snapshot.n_items)
     inside = np.ones(len(keys), bool)
-    for one in windows:
+    for one in (one for one in windows if not one.cold):
         pairs = one.snapshot.pairs
         inside &= np.isin(keys, pair_keys(pairs.user, pairs.item, snapshot.n_items))
     return without_pairs(snapshot, ~inside)
@@ -256,6 +260,7 @@ def _split(episode: Episode, size: int) -> list[Episode]:
                 episode.item[inside],
                 weight / weight.sum(),
                 episode.allowed[start : start + size],
+                episode.cold,
             )
         )
     return found
@@ -291,7 +296,7 @@ class _PairBatch:
         self.evidence: Evidence = model.evidence(view, view.seeds(episode.users))
 
     def scores(self) -> Tensor:
-        return self.model(self.evidence)
+        return self.model(self.evidence, text_only=self.episode.cold)
 
     def regularisation(self, config: TrainConfig) -> Tensor:
         return config.lambda_start * self.model.squared_distance()
@@ -299,7 +304,8 @@ class _PairBatch:
 
 def _moved(episode: Episode, device: torch.device) -> Episode:
     tensors = (episode.row, episode.item, episode.weight, episode.allowed)
-    return Episode(episode.snapshot, episode.users, *(one.to(device) for one in tensors))
+    moved = (one.to(device) for one in tensors)
+    return Episode(episode.snapshot, episode.users, *moved, episode.cold)
 
 
 class _TowerBatch:
