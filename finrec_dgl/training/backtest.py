@@ -303,9 +303,8 @@ class _PairBatch:
 
 
 def _moved(episode: Episode, device: torch.device) -> Episode:
-    tensors = (episode.row, episode.item, episode.weight, episode.allowed)
-    moved = (one.to(device) for one in tensors)
-    return Episode(episode.snapshot, episode.users, *moved, episode.cold)
+    names = ("row", "item", "weight", "allowed")
+    return replace(episode, **{name: getattr(episode, name).to(device) for name in names})
 
 
 class _TowerBatch:
