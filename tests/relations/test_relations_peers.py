@@ -104,7 +104,9 @@ def test_few_peers_are_the_most_similar_ones_with_the_same_values(way, count):
         assert set(mine) <= set(others)
         columns = [others.index(peer) for peer in mine]
         torch.testing.assert_close(features[user, : len(mine)], all_features[user, columns])
-        near = all_features[user, : len(others), rare].exp() + all_features[user, : len(others), tie]
+        near = (
+            all_features[user, : len(others), rare].exp() + all_features[user, : len(others), tie]
+        )
         best = near.sort(descending=True).values[: len(mine)]
         np.testing.assert_allclose(near[columns].sort(descending=True).values, best, atol=1e-6)
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 from snapshots import make_snapshot
 
-from finrec_dgl.nn import HybridConfig, HybridRecommender, features_of, pseudo_targets, start_of
+from finrec_dgl.nn import HybridConfig, HybridRecommender, PseudoLabeler, features_of, start_of
 from finrec_dgl.relations import ModelShape
 from finrec_dgl.training import (
     Batches,
@@ -51,7 +51,7 @@ def test_same_batch_same_loss_and_gradients(loss, ids, negatives, text):
         lambda_ids=1e-2,
         lambda_pseudo=0.3,
     )
-    targets = pseudo_targets(model_config, None, snapshot)
+    targets = PseudoLabeler(model_config, None, snapshot).targets(snapshot)
     torch.manual_seed(0)
     model = HybridRecommender(model_config, ModelShape(40, 25, 8, ("family",), 4))
     model.start_from(start_of(model_config, snapshot))
