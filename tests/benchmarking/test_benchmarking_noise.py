@@ -13,7 +13,7 @@ from finrec_dgl.benchmarking.noise import LEVELS, corrupt
 from finrec_dgl.benchmarking.tuning import changed
 from finrec_dgl.dataset.snapshot import pair_keys
 from finrec_dgl.evaluation import evaluate
-from finrec_dgl.nn import pseudo_targets
+from finrec_dgl.nn import PseudoLabeler
 from finrec_dgl.training import train
 
 KINDS = [kind for kind in LEVELS if kind != "pseudo"]
@@ -133,10 +133,10 @@ def test_wrong_labels_are_others_of_a_share(dataset):
     """Catches labels that stay, or more of them that are exchanged than was asked."""
     config = TINY.model
     snapshot = dataset.snapshot("train")
-    right = pseudo_targets(config, dataset, snapshot)
+    right = PseudoLabeler(config, dataset, snapshot).targets(snapshot)
     for share in (0.5, 1.0):
         noisy = changed(TINY, {"model.pseudo_noise": share}).model
-        wrong = pseudo_targets(noisy, dataset, snapshot)
+        wrong = PseudoLabeler(noisy, dataset, snapshot).targets(snapshot)
         for name in ("user", "item"):
             known = right.confidence[name] > 0
             same = (right.target[name] == wrong.target[name]).all(dim=1)[known]

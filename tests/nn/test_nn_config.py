@@ -23,7 +23,7 @@ from finrec_dgl.relations import PairConfig
         ({"text": False, "ids": "none"}, "cannot tell nodes apart"),
         ({"pseudo_target": "file"}, "pseudo_file"),
         ({"ids_start": "spectrum"}, "did you mean 'spectral'"),
-        ({"relations": "derive"}, "did you mean 'derived'"),
+        ({"readout": "pairs"}, "did you mean 'pair'"),
     ],
 )
 def test_what_makes_no_model_is_refused(fields, words):
@@ -43,6 +43,11 @@ def test_what_makes_no_model_is_refused(fields, words):
         ({"trend_half_lives": (30.0, 90.0)}, "expected falling"),
         ({"trend_half_lives": (0.0,)}, "trend_half_lives is"),
         ({"peers": -1}, "peers is -1"),
+        ({"peers": 0}, "peers is 0, expected at least 1"),
+        ({"vector_epochs": 0, "vectors": -1}, "vectors is -1.*vector_epochs is 0"),
+        ({"vector_temperature": 0.0}, "vector_temperature is 0.0"),
+        ({"cosine_alpha": 1.5}, "cosine_alpha is 1.5"),
+        ({"ease_near": -1}, "ease_near is -1"),
         ({"ranks": (0,)}, r"ranks is \[0\]"),
         ({"ranks": (8, 4)}, "expected rising"),
         ({"trend_prior": -1.0, "short_half_life": -1.0}, "trend_prior is.*short_half_life is"),
@@ -53,18 +58,18 @@ def test_what_makes_no_model_is_refused(fields, words):
         ({"cold_share": 1.0}, "cold_share is 1.0"),
     ],
 )
-def test_what_makes_no_derived_relations_is_refused(fields, words):
+def test_what_makes_no_relation_is_refused(fields, words):
     """Catches a filter, kernel or share that would fail late, or twice the same channel."""
     with pytest.raises(ConfigError, match=words):
         PairConfig(**fields)
 
 
-def test_derived_relations_may_be_few():
+def test_relations_may_be_few():
     """Catches a list of filters that must not be empty."""
     none = PairConfig(
         ease=(), holding_half_lives=(), trend_half_lives=(), ranks=(), peer_half_lives=()
     )
-    config = HybridConfig(readout="pair", derived=none)
+    config = HybridConfig(readout="pair", pair=none)
     assert from_mapping(HybridConfig, to_mapping(config)) == config
 
 

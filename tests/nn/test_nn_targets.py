@@ -9,8 +9,13 @@ import torch
 from snapshots import make_snapshot
 
 from finrec_dgl.base.errors import ConfigError, DataError
-from finrec_dgl.nn import HybridConfig, pseudo_targets
+from finrec_dgl.nn import HybridConfig, PseudoLabeler
 from finrec_dgl.relations import pseudo_loss
+
+
+def pseudo_targets(config, dataset, snapshot, seed=0):
+    """The targets in ``snapshot`` of classes that are made of it too."""
+    return PseudoLabeler(config, dataset, snapshot, seed).targets(snapshot)
 
 
 def test_prototypes_are_soft_assignments_of_text():
@@ -121,3 +126,27 @@ def test_no_text_at_all_gives_no_targets():
     silent = dataclasses.replace(snapshot, texts=texts)
     found = pseudo_targets(HybridConfig(), None, silent)
     assert not found.confidence["user"].any()
+
+
+def test_classes_are_those_of_the_snapshot_they_were_made_of():
+    """Catches classes that are found anew in each snapshot, and targets of another one's texts."""
+    first, later = make_snapshot(0), make_snapshot(1)
+    config = HybridConfig(pseudo_classes=4)
+    labeler = PseudoLabeler(config, None, first)
+    other = PseudoLabeler(config, None, later)
+    found, own = labeler.targets(later), other.targets(later)
+    assert not torch.allclose(found.target["item"], own.target["item"], atol=0.1)
+    assert found.classes == labeler.classes
+    sharp = labeler.targets(dataclasses.replace(first, texts=later.texts))
+    torch.testing.assert_close(sharp.target["item"], found.target["item"])
+
+
+def test_columns_follow_the_histories_of_each_snapshot():
+    """Catches a user's target of items taken up later than the snapshot."""
+    first, later = make_snapshot(0), make_snapshot(1)
+    later = dataclasses.replace(later, item_categories=first.item_categories)
+    config = HybridConfig(pseudo_target="columns")
+    labeler = PseudoLabeler(config, None, first)
+    found, own = labeler.targets(later), PseudoLabeler(config, None, later).targets(later)
+    assert torch.equal(found.target["user"], own.target["user"])
+    assert not torch.equal(found.target["user"], labeler.targets(first).target["user"])

@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 import torch
 from snapshots import without_text
+from training_banks import with_vectors
 
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.base.progress import Silent
@@ -58,21 +59,6 @@ def bank(folder, seed=0, split=None, tables=None, **fields):
     tables = tables or generate(World(seed=seed, **fields))
     options = PreprocessOptions(encoder=NO_TEXT, split=split or SplitOptions())
     return build_dataset(tables, folder, options)
-
-
-def with_vectors(dataset, dim=6):
-    """``dataset`` with a text for every item and user, without an encoder."""
-    rng = np.random.default_rng(0)
-    nodes = {"item": dataset.n_items, "user": dataset.n_users}
-    vectors = rng.normal(size=(sum(nodes.values()), dim)).astype(np.float32)
-    parts, first = {}, 0
-    for name, count in nodes.items():
-        profiles = getattr(dataset, f"{name}_profiles")
-        parts[f"{name}_profiles"] = dataclasses.replace(
-            profiles, text=(first + profiles.node).astype(np.int32)
-        )
-        first += count
-    return dataclasses.replace(dataset, vectors=vectors, **parts)
 
 
 @pytest.fixture(scope="module")

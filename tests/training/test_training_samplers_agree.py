@@ -1,22 +1,29 @@
-"""With full fanout, both samplers give the same loss and the same gradients."""
+"""With unlimited fanouts both samplers give the same loss and the same gradients."""
 
 import dataclasses
 
 import numpy as np
 import pytest
 import torch
+from pair_models import CONFIG
 from snapshots import make_snapshot
+from training_banks import with_vectors
 
-from finrec_dgl.nn import HybridConfig, HybridRecommender, features_of, pseudo_targets, start_of
+from finrec_dgl.dataset import PreprocessOptions, build_dataset
+from finrec_dgl.nn import HybridConfig, HybridRecommender, PseudoLabeler, features_of, start_of
 from finrec_dgl.relations import ModelShape
+from finrec_dgl.tables.generate import World, generate
+from finrec_dgl.text import EncoderSpec
 from finrec_dgl.training import (
     Batches,
     ModelScorer,
+    PairScorer,
     SampledScorer,
     TrainConfig,
     joint_loss,
     scoring,
 )
+from finrec_dgl.training.learner import Learner
 from finrec_dgl.training.scoring import scorer_of
 
 MODEL = HybridConfig(
@@ -51,7 +58,7 @@ def test_same_batch_same_loss_and_gradients(loss, ids, negatives, text):
         lambda_ids=1e-2,
         lambda_pseudo=0.3,
     )
-    targets = pseudo_targets(model_config, None, snapshot)
+    targets = PseudoLabeler(model_config, None, snapshot).targets(snapshot)
     torch.manual_seed(0)
     model = HybridRecommender(model_config, ModelShape(40, 25, 8, ("family",), 4))
     model.start_from(start_of(model_config, snapshot))
@@ -123,3 +130,85 @@ def test_gradients_by_rows_are_the_same(ids):
     for name, grad in found[True].items():
         assert grad.is_sparse == name.startswith(("ids.", "item_bias"))
         torch.testing.assert_close(grad.to_dense() if grad.is_sparse else grad, found[False][name])
+
+
+# ---- the pair readout
+
+PAIR = TrainConfig(
+    model=CONFIG, windows=3, warm_up=40.0, sampler="full", lambda_start=1e-2, lambda_pseudo=0.3
+)
+MORE_THAN_THERE_ARE = 10_000
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """A bank with ties, and a text for every item and user."""
+    world = World(users=150, items=30, interactions_per_user=10.0, texts=False, ties_per_user=3.0)
+    options = PreprocessOptions(encoder=EncoderSpec(name="none"))
+    folder = tmp_path_factory.mktemp("agree") / "data"
+    return with_vectors(build_dataset(generate(world), folder, options))
+
+
+def steps_of(dataset, config):
+    """For each batch: its seeds, the terms of the loss, and the gradient of every weight."""
+    learner = Learner(dataset, dataset.snapshot("train"), config)
+    with torch.no_grad():
+        for parameter in learner.model.parameters():
+            made = torch.Generator().manual_seed(parameter.numel())
+            parameter.add_(torch.randn(parameter.shape, generator=made) * 0.1)
+    found = []
+    for batch in learner.objective.batches:
+        terms = learner.objective._loss(batch)
+        learner.model.zero_grad()
+        terms.total.backward()
+        grads = {name: one.grad.clone() for name, one in learner.model.named_parameters()}
+        found.append((batch.episode.users, terms, grads))
+    return found
+
+
+@pytest.mark.parametrize("loss", ["backtest", "softmax", "bpr", "bce"])
+@pytest.mark.parametrize("fanout", [(-1, -1, -1), (MORE_THAN_THERE_ARE,) * 3], ids=str)
+def test_unlimited_fanouts_give_the_loss_and_gradients_of_all_neighbours(dataset, loss, fanout):
+    """Catches any neighbour, age or message that is lost or doubled on the way through a draw."""
+    full = dataclasses.replace(PAIR, loss=loss)
+    drawn = dataclasses.replace(full, sampler="neighbor", fanout=fanout)
+    one, other = (steps_of(dataset, config) for config in (full, drawn))
+    assert len(one) == 3
+    for (users, terms, grads), (same, theirs, their_grads) in zip(one, other, strict=True):
+        assert np.array_equal(users, same)
+        for name in ("total", "rec", "pseudo", "reg"):
+            mine, wanted = getattr(terms, name), getattr(theirs, name)
+            torch.testing.assert_close(mine, wanted, rtol=1e-5, atol=1e-5)
+        assert terms.pseudo > 0
+        assert grads.keys() == their_grads.keys()
+        for name, grad in grads.items():
+            assert grad.any(), name
+            torch.testing.assert_close(grad, their_grads[name], rtol=1e-5, atol=1e-5)
+
+
+def test_fewer_neighbours_give_another_loss(dataset):
+    """Catches fanouts that do not reach the windows."""
+    drawn = dataclasses.replace(PAIR, sampler="neighbor", fanout=(3, 4, 3))
+    few, again, full = (steps_of(dataset, config) for config in (drawn, drawn, PAIR))
+    other = steps_of(dataset, dataclasses.replace(drawn, seed=1))
+    for (_, mine, _), (_, theirs, _), (_, whole, _) in zip(few, again, full, strict=True):
+        assert mine.rec == theirs.rec
+        assert abs(mine.rec - whole.rec) > 1e-4
+    assert any(a[1].rec != b[1].rec for a, b in zip(few, other, strict=True))
+
+
+def test_scores_by_unlimited_fanouts_are_those_of_all_neighbours(dataset):
+    """Catches a scorer that sees other neighbours than it was told to."""
+    snapshot = dataset.snapshot("train")
+    model = Learner(dataset, snapshot, PAIR).model
+    users = np.array([7, 3, 3, dataset.n_users - 1, 0])
+    full = PairScorer(model, snapshot, PAIR).score(users)
+    configs = [
+        dataclasses.replace(PAIR, sampler="neighbor", fanout=(one,) * 3)
+        for one in (MORE_THAN_THERE_ARE, 2)
+    ]
+    every, few = (PairScorer(model, snapshot, config).score(users) for config in configs)
+    np.testing.assert_allclose(every, full, atol=1e-5)
+    assert np.abs(few - full).max() > 1e-3
+    assert np.array_equal(few, PairScorer(model, snapshot, configs[1]).score(users))
+    assert isinstance(scorer_of(model, snapshot, configs[1]), PairScorer)
