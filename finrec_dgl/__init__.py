@@ -14,6 +14,7 @@ _PUBLIC = {
     "load_dataset": "finrec_dgl.dataset",
     "HybridConfig": "finrec_dgl.nn",
     "HybridRecommender": "finrec_dgl.nn",
+    "FusionGATConv": "finrec_dgl.nn",
     "TrainConfig": "finrec_dgl.training",
     "train": "finrec_dgl.training",
     "load_run": "finrec_dgl.training",

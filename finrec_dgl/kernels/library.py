@@ -69,6 +69,11 @@ def find_library() -> Library:
     return load_library(Path(__file__).resolve().parent / NAME)
 
 
+def native_for(*tensors: Tensor) -> bool:
+    """Whether native code can take ``tensors``: it was built, and all of them are on the CPU."""
+    return find_library().handle is not None and all(one.is_cpu for one in tensors)
+
+
 def load_library(path: Path) -> Library:
     """The library at ``path``; one without a handle where it is absent or cannot be used."""
     if not path.exists():

@@ -1,6 +1,7 @@
 """The model: attention, fusion, pseudo-labels, streams, heads, and the hybrid made of them."""
 
 from finrec_dgl.nn.config import DerivedConfig, HybridConfig
+from finrec_dgl.nn.conv import FusionGATConv
 from finrec_dgl.nn.derived import DerivedRecommender, Evidence
 from finrec_dgl.nn.features import NodeFeatures, features_of
 from finrec_dgl.nn.hybrid import Encoded, HybridRecommender, ModelShape, silent_relations
@@ -15,6 +16,7 @@ __all__ = [
     "DerivedRecommender",
     "Encoded",
     "Evidence",
+    "FusionGATConv",
     "HybridConfig",
     "HybridRecommender",
     "ModelShape",
