@@ -66,6 +66,7 @@ class Edges:
         self.n_src, self.n_dst = n_src, n_dst
         self.source, self.target = source, target
         self._count = len(source)
+        self._as_received = False
 
     @classmethod
     def unchecked(cls, n_src: int, n_dst: int, source: Tensor, target: Tensor) -> Edges:
@@ -83,6 +84,7 @@ class Edges:
         made.n_src, made.n_dst = n_src, n_dst
         made.by_receiver = by_receiver
         made._count = len(by_receiver.indices)
+        made._as_received = True
         if by_sender is not None:
             made.by_sender = by_sender
         return made
@@ -119,13 +121,19 @@ class Edges:
     def places(self) -> tuple[Tensor, Tensor]:
         """Where each edge stands in ``by_receiver`` and in ``by_sender``, int32 [edges] each."""
         number = torch.arange(len(self), dtype=torch.int32, device=self.device)
-        sent = _compress(self.source, number, self.n_src).indices
-        received = _compress(self.target[sent.long()], sent, self.n_dst).indices
-        sent = _compress(self.source[received.long()], received, self.n_src).indices
         found = torch.empty_like(number), torch.empty_like(number)
-        for places, order in zip(found, (received, sent), strict=True):
+        for places, order in zip(found, self.orders, strict=True):
             places[order.long()] = number
         return found
+
+    @cached_property
+    def orders(self) -> tuple[Tensor, Tensor]:
+        """Which edge stands at each place of ``by_receiver`` and ``by_sender``, int32 [edges]."""
+        received = torch.arange(len(self), dtype=torch.int32, device=self.device)
+        if not self._as_received:
+            sent = _compress(self.source, received, self.n_src).indices
+            received = _compress(self.target[sent.long()], sent, self.n_dst).indices
+        return received, _compress(self.source[received.long()], received, self.n_src).indices
 
     def without(self, ids: Tensor) -> Edges:
         """These less the edges ``ids`` [k], without sorting anew: one pass over each order.

@@ -99,8 +99,7 @@ class FusionGATConv(nn.Module):
         one for each head. None: messages do not fade.
     kernels : str
         ``"auto"``: native code on the CPU where it applies, else plain PyTorch; see
-        ``finrec_dgl.kernels.choose``. Edge features, a half-life and ``get_attention`` always take
-        plain PyTorch.
+        ``finrec_dgl.kernels.choose``.
 
     Raises
     ------
@@ -351,6 +350,7 @@ class FusionGATConv(nn.Module):
             score_edge=None if given.edge_feat is None else given.edge_feat @ self.attn_e[0].T,
             slope=self.negative_slope,
             dropout=dropout,
+            kernels=self.kernels,
         )
 
     def _message(self, h_src: Tensor, given: _Given) -> tuple[Message, Tensor]:

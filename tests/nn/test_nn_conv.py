@@ -12,6 +12,7 @@ import finrec_dgl
 from finrec_dgl.base.errors import ConfigError, UsageError
 from finrec_dgl.graph.backend import dgl
 from finrec_dgl.kernels import Edges
+from finrec_dgl.kernels.library import find_library
 from finrec_dgl.nn import FusionGATConv
 
 N_SRC, N_DST, N_EDGES = 7, 5, 16
@@ -137,31 +138,42 @@ def taken(layer, text, edge_feat, age):
     }
 
 
+needs_native = pytest.mark.skipif(find_library().handle is None, reason=find_library().told)
+each_kernel = pytest.mark.parametrize(
+    "kernels", [pytest.param("native", marks=needs_native), "torch"]
+)
+
+
+@each_kernel
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("case", CASES)
-def test_it_equals_the_formula_edge_by_edge_with_gradients(case, seed):
+def test_it_equals_the_formula_edge_by_edge_with_gradients(case, seed, kernels):
     """Catches a term on the wrong end, a missing weight, an edge's features given to another."""
-    layer, (h_src, h_dst, *rest) = make(**CASES[case]), random_inputs(seed)
+    layer = make(**CASES[case], kernels=kernels)
+    h_src, h_dst, *rest = random_inputs(seed)
     given = taken(layer, *rest)
     ours = layer(bipartite(seed), (h_src, h_dst), **given)
     plain = by_loops(layer, pairs(seed), (h_src, h_dst), **given)
     assert_same_gradients((ours, plain), [h_src, h_dst, *rest, *layer.parameters()])
 
 
+@each_kernel
 @pytest.mark.parametrize("case", ["gate", "time", "edges and time"])
-def test_a_node_without_text_sends_the_graph_alone(case):
+def test_a_node_without_text_sends_the_graph_alone(case, kernels):
     """Catches a gate that lets the empty text of a node through, or is not a number there."""
-    layer, (h_src, h_dst, *rest) = make(**CASES[case]), random_inputs(4)
+    layer = make(**CASES[case], kernels=kernels)
+    h_src, h_dst, *rest = random_inputs(4)
     given = {**taken(layer, *rest), "has_text": torch.arange(N_SRC) % 2 == 0}
     ours = layer(bipartite(4), (h_src, h_dst), **given)
     plain = by_loops(layer, pairs(4), (h_src, h_dst), **given)
     assert_same_gradients((ours, plain), [h_src, h_dst, *rest, *layer.parameters()])
 
 
+@each_kernel
 @pytest.mark.parametrize("case", CASES)
-def test_gradients_are_those_of_finite_differences(case):
+def test_gradients_are_those_of_finite_differences(case, kernels):
     """Catches a backward pass that a reference by autograd would share the error of."""
-    layer, inputs, graph = make(**CASES[case]), random_inputs(1), bipartite(1)
+    layer, inputs, graph = make(**CASES[case], kernels=kernels), random_inputs(1), bipartite(1)
 
     def run(h_src, h_dst, *rest):
         return layer(graph, (h_src, h_dst), **taken(layer, *rest))
@@ -171,7 +183,8 @@ def test_gradients_are_those_of_finite_differences(case):
 
 def test_many_edges_are_summed_in_parts(monkeypatch):
     """Catches an edge that is lost, or counted twice, where one part of the edges ends."""
-    layer, (h_src, h_dst, *rest) = make(**CASES["edges and time"]), random_inputs()
+    layer = make(**CASES["edges and time"], kernels="torch")
+    h_src, h_dst, *rest = random_inputs()
     given = taken(layer, *rest)
     inputs = [h_src, h_dst, *rest, *layer.parameters()]
     whole = layer(bipartite(), (h_src, h_dst), **given)
@@ -315,9 +328,16 @@ def test_a_graph_in_compressed_form_keeps_the_order_of_its_edges():
     ).double()
     h, _, text, edge_feat, _ = random_inputs(3)
     expected = layer(dgl.graph((source, target), num_nodes=N_SRC), h, text, edge_feat)
-    csc = dgl.graph(("csc", (indptr, source[order], order)), num_nodes=N_SRC)
-    assert csc.formats()["created"] == ["csc"]
-    torch.testing.assert_close(layer(csc, h, text, edge_feat), expected, rtol=1e-12, atol=1e-13)
+    for ids in (order, torch.zeros(0).long()):  # without ids, edges are numbered as they stand
+        csc = dgl.graph(("csc", (indptr, source[order], ids)), num_nodes=N_SRC)
+        assert csc.formats()["created"] == ["csc"]
+        given = edge_feat if len(ids) else edge_feat[order]
+        grads = [
+            torch.autograd.grad(one.square().sum(), [h, text, edge_feat], retain_graph=True)
+            for one in (layer(csc, h, text, given), expected)
+        ]
+        for one, other in zip(*grads, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-10, atol=1e-12)
 
 
 def test_a_graph_that_was_changed_is_read_anew():
