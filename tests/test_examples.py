@@ -13,6 +13,7 @@ TINY = ["--users", "80", "--epochs", "1"]
 CASES = {
     "quickstart.py": (TINY, ["NDCG@10 on test", "for customer", "1. "]),
     "own_tables.py": ([], ["ana buys home-loan", "yesterday", "interactions.csv"]),
+    "fusion_conv.py": ([], ["GATConv: ", "FusionGATConv: ", " of the items"]),
     "ablation.py": (["--off", "social", *TINY], ["without: ", "difference ", " customers"]),
 }
 

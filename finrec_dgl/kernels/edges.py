@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from finrec_dgl.base.errors import UsageError
 from finrec_dgl.graph import Relation
@@ -149,6 +150,27 @@ class Edges:
         return Edges.compressed(self.n_src, self.n_dst, *left)
 
     @cached_property
+    def received(self) -> Edges:
+        """These edges, numbered as they stand in ``by_receiver``."""
+        if self._as_received:
+            return self
+        return Edges.compressed(self.n_src, self.n_dst, self.by_receiver, self.by_sender)
+
+    def as_received(self, by_edge: Tensor) -> Tensor:
+        """What there is by edge, [edges, ...], in the order of ``received``."""
+        if self._as_received:
+            return by_edge
+        moved: Tensor = _Moved.apply(by_edge, self.orders[0], self.places[0])
+        return moved
+
+    def from_received(self, by_edge: Tensor) -> Tensor:
+        """What there is by edge of ``received``, [edges, ...], in the order of these edges."""
+        if self._as_received:
+            return by_edge
+        moved: Tensor = _Moved.apply(by_edge, self.places[0], self.orders[0])
+        return moved
+
+    @cached_property
     def in_degree(self) -> Tensor:
         """Edges of each receiver, int64 [n_dst]."""
         return self.by_receiver.indptr.diff().long()
@@ -170,6 +192,20 @@ class Edges:
         receivers, target = torch.unique(self.target, return_inverse=True)
         small = Edges(len(senders), len(receivers), source.int(), target.int())
         return small, senders.long(), receivers.long()
+
+
+class _Moved(torch.autograd.Function):
+    """Rows in another order: by rows read, both ways, since sums by index are slow on a CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
+        ctx.back = back
+        return x.detach()[order.long()]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return grad[ctx.back.long()], None, None
 
 
 @dataclass(frozen=True, eq=False)

@@ -24,6 +24,7 @@ from finrec_dgl.kernels.library import MOST_COLUMNS, MOST_HEADS, find_library
 
 _CHUNK = 1 << 15  # edges whose messages plain PyTorch holds at once
 _PARTS = 32  # of the senders, as in the library
+_FADE, _FEAT = 3, 5  # of the inputs of _NativeSum
 
 
 class EdgeGate(NamedTuple):
@@ -279,6 +280,8 @@ class _NativeSum(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         given = ctx.saved_tensors
         made = [None if one is None else torch.empty_like(one) for one in given]
+        for at in (_FADE, _FEAT):
+            made[at] = made[at] if ctx.needs_input_grad[at] else None
         turned = made[-1]
         room = None if turned is None else grad.new_empty(_PARTS * turned.numel())
         find_library().compute(

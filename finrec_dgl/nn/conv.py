@@ -21,6 +21,7 @@ from finrec_dgl.kernels import (
     attend,
     attend_messages,
 )
+from finrec_dgl.kernels.library import native_for
 from finrec_dgl.nn.attention import gate_parts, gated, score_map, scored
 
 FUSIONS = ("gate", "sum", "graph")
@@ -266,6 +267,8 @@ class FusionGATConv(nn.Module):
         by_edge = given.edge_feat is not None or given.age is not None or get_attention
         if by_edge:
             out, alpha = self._by_edge(edges, h_src, given, score_dst, attn_drop)
+            if get_attention and native_for(h_src):
+                alpha = edges.from_received(alpha)
         else:
             sent = self._send(h_src, given)
             out = attend(
@@ -340,7 +343,16 @@ class FusionGATConv(nn.Module):
     def _by_edge(
         self, edges: Edges, h_src: Tensor, given: _Given, score_dst: Tensor, dropout: float
     ) -> Pair:
-        """The output and the attention weights, where something depends on the edge."""
+        """The output and the attention weights, where something depends on the edge.
+
+        On the CPU edges are taken in the order of ``received``, so that memory is read in turn.
+        """
+        if native_for(h_src):
+            edge_feat, age = (
+                None if one is None else edges.as_received(one)
+                for one in (given.edge_feat, given.age)
+            )
+            edges, given = edges.received, given._replace(edge_feat=edge_feat, age=age)
         message, value = self._message(h_src, given)
         return attend_messages(
             edges,

@@ -238,7 +238,7 @@ EXPORT void finrec_without(int64_t n_rows, int64_t n_gone, const int32_t* indptr
                                       {graph, text, alpha, fade, logit, feat, weight}, out);      \
     }
 
-// by senders; room: 32 of weight; gradients of what is null are null
+// by senders; room: 32 of weight; gradients of what is null are null, and to_fade and to_feat may be
 #define MESSAGES_GRAD(name, T)                                                                    \
     EXPORT void name(int64_t level, int64_t threads, int64_t n_src, int64_t n_edges,              \
                      const int32_t* indptr, const int32_t* indices, const int32_t* order,         \

@@ -293,8 +293,9 @@ void sender_grad(const Ordered& ordered, const MessageShape& shape, const Messag
             add_gated(s, size, grad, m.graph + at, m.text + at, g.to_graph + at, g.to_text + at,
                       g.to_logit + at);
             for (int64_t f = 0; f < shape.features; ++f) {
-                g.to_feat[e * shape.features + f] =
-                    inner<T, L>(s.turned, m.weight + f * padded, size);
+                if (g.to_feat)
+                    g.to_feat[e * shape.features + f] =
+                        inner<T, L>(s.turned, m.weight + f * padded, size);
                 T* __restrict to = to_weight + f * padded;
                 for (int64_t c = 0; c < size; ++c) to[c] += feat[f] * s.turned[c];
             }
@@ -304,7 +305,7 @@ void sender_grad(const Ordered& ordered, const MessageShape& shape, const Messag
         }
         for (int64_t h = 0; h < heads; ++h) {
             g.to_alpha[e * heads + h] = sum_of<T, L>(s.to_by + h * width, width);
-            if (m.fade) g.to_fade[e * heads + h] = sum_of<T, L>(s.to_faded + h * width, width);
+            if (g.to_fade) g.to_fade[e * heads + h] = sum_of<T, L>(s.to_faded + h * width, width);
         }
     }
 }

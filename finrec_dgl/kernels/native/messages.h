@@ -57,7 +57,7 @@ struct MessagesGrad {
     T* to_graph;
     T* to_text;
     T* to_alpha;
-    T* to_fade;
+    T* to_fade;  // null where it is not wanted, as to_feat
     T* to_logit;
     T* to_feat;
     T* to_weight;
