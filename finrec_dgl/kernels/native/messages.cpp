@@ -147,8 +147,10 @@ void softmax_grad(const Ordered& received, const Ordered& sent, const ScoreShape
 // x [columns] = by_head, each `width` times
 template <class T>
 inline void spread(const T* by_head, int64_t heads, int64_t width, T* x) {
-    for (int64_t h = 0; h < heads; ++h)
-        for (int64_t c = 0; c < width; ++c) x[h * width + c] = by_head ? by_head[h] : T(1);
+    for (int64_t h = 0; h < heads; ++h) {
+        const T one = by_head ? by_head[h] : T(1);  // else read again for each column
+        for (int64_t c = h * width; c < (h + 1) * width; ++c) x[c] = one;
+    }
 }
 
 // share [columns, filled up] = sigmoid(logit + W feat); what fills it up is of no meaning
