@@ -15,6 +15,7 @@ _PUBLIC = {
     "HybridConfig": "finrec_dgl.nn",
     "HybridRecommender": "finrec_dgl.nn",
     "PairConfig": "finrec_dgl.relations",
+    "FusionGATConv": "finrec_dgl.nn",
     "TrainConfig": "finrec_dgl.training",
     "train": "finrec_dgl.training",
     "load_run": "finrec_dgl.training",

@@ -17,6 +17,7 @@ CASES = {
     "own_tables.py": ([], ["ana buys home-loan", "yesterday", "interactions.csv"]),
     "open_in_dgl.py": ([], ["edges, from ", "64 edges to predict, 2 blocks"]),
     "open_in_pyg.py": ([], ["PyTorch Geometric is not"] if NO_PYG else ["for each of 40 items"]),
+    "fusion_conv.py": ([], ["GATConv: ", "FusionGATConv: ", " of the items"]),
     "ablation.py": (["--off", "social", *TINY], ["without: ", "difference ", " customers"]),
 }
 

@@ -3,7 +3,8 @@
 from finrec_dgl.kernels.attention import attend
 from finrec_dgl.kernels.backend import KERNELS, choose
 from finrec_dgl.kernels.dropout import dropped
-from finrec_dgl.kernels.edges import Compressed, Edges, Layer, relation_edges
+from finrec_dgl.kernels.edges import Compressed, Edges, LastEdges, Layer, relation_edges
+from finrec_dgl.kernels.messages import EdgeGate, Message, attend_messages
 from finrec_dgl.kernels.nodes import MOST_RELATIONS, GateWeights, Sent, by_node, gates, mix
 from finrec_dgl.kernels.softmax import log_sums
 from finrec_dgl.kernels.sums import neighbour_sum
@@ -12,11 +13,15 @@ __all__ = [
     "KERNELS",
     "MOST_RELATIONS",
     "Compressed",
+    "EdgeGate",
     "Edges",
     "GateWeights",
+    "LastEdges",
     "Layer",
+    "Message",
     "Sent",
     "attend",
+    "attend_messages",
     "by_node",
     "choose",
     "dropped",

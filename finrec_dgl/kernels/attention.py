@@ -47,19 +47,16 @@ def attend(
     bfloat16 where it is read by edge.
     ``kernels``: see ``finrec_dgl.kernels.choose``. Native kernels hold nothing of edges x width,
     forward or backward; with them the result is the same to the bit for any number of threads.
-    Raises UsageError for shapes that do not fit each other, and for numbers out of range.
+    Raises UsageError for shapes that do not fit each other, tensors that are not where the edges
+    are, and numbers out of range.
     """
-    _check_shapes(edges, score_src, score_dst, value)
-    if not (0 < slope <= 1 and 0 <= dropout < 1):
-        raise UsageError(
-            f"slope is {slope} and dropout {dropout}",
-            expected="slope above 0, up to 1; dropout from 0 to below 1",
-        )
+    check_inputs(edges, score_src, score_dst, value)
+    check_options(slope, dropout)
     heads, width = value.shape[1:]
     chosen = choose(kernels, score_src, score_dst, rows=value)
     if chosen == "native" and (heads > MOST_HEADS or heads * width > MOST_COLUMNS):
         chosen = "torch"
-    seed = int(torch.randint(1 << 62, ())) if dropout else 0
+    seed = draw_seed(dropout)
     inputs = (score_src, score_dst, value)
     if chosen == "native":
         wanted = torch.is_grad_enabled() and any(one.requires_grad for one in inputs)
@@ -69,7 +66,28 @@ def attend(
     return path(edges, *inputs, slope, dropout, seed)
 
 
-def _check_shapes(edges: Edges, score_src: Tensor, score_dst: Tensor, value: Tensor) -> None:
+def draw_seed(dropout: float) -> int:
+    """A number for the draws of ``dropout`` from PyTorch's generator; 0 where it is off."""
+    return int(torch.randint(1 << 62, (), device="cpu")) if dropout else 0
+
+
+def check_options(slope: float, dropout: float) -> None:
+    """Raise UsageError for numbers out of range."""
+    if not (0 < slope <= 1 and 0 <= dropout < 1):
+        raise UsageError(
+            f"slope is {slope} and dropout {dropout}",
+            expected="slope above 0, up to 1; dropout from 0 to below 1",
+        )
+
+
+def check_inputs(edges: Edges, score_src: Tensor, score_dst: Tensor, value: Tensor) -> None:
+    """Raise UsageError for tensors that do not fit the edges or are on another device."""
+    devices = {one.device for one in (score_src, score_dst, value)}
+    if devices != {edges.device}:
+        raise UsageError(
+            f"features are on {', '.join(sorted(map(str, devices)))}",
+            expected=f"all of them where the graph is, on {edges.device}",
+        )
     heads = value.shape[1] if value.dim() == 3 else 0
     expected = ((edges.n_src, heads), (edges.n_dst, heads))
     found = (tuple(score_src.shape), tuple(score_dst.shape))
@@ -158,14 +176,44 @@ def _by_torch(
     dropout: float,
     seed: int,
 ) -> Tensor:
+    alpha = coefficients(edges, score_src, score_dst, None, slope, dropout, seed)
+    return weighted_sum(edges, value, alpha)
+
+
+def coefficients(
+    edges: Edges,
+    score_src: Tensor,
+    score_dst: Tensor,
+    score_edge: Tensor | None,
+    slope: float,
+    dropout: float,
+    seed: int,
+) -> Tensor:
+    """The weight of each edge, [edges, heads] in their order, by plain PyTorch on any device.
+
+    alpha_e = softmax over the edges e to i of LeakyReLU(score_src_j + score_dst_i + score_edge_e)
+
+    Shapes: as ``attend``; score_edge [edges, heads].
+    """
     source, target = edges.source.long(), edges.target.long()
-    logits = functional.leaky_relu(score_src[source] + score_dst[target], slope)
+    logits = score_src[source] + score_dst[target]
+    if score_edge is not None:
+        logits = logits + score_edge
+    logits = functional.leaky_relu(logits, slope)
     by_head = target.unsqueeze(1).expand_as(logits)
     top = logits.detach().new_full(score_dst.shape, float("-inf"))
     top = top.scatter_reduce(0, by_head, logits.detach(), "amax")
     alpha = (logits - top[target]).exp()
     total = torch.zeros_like(score_dst).index_add(0, target, alpha)
-    alpha = drop(edges, alpha / total[target], dropout, seed)
+    return drop(edges, alpha / total[target], dropout, seed)
+
+
+def weighted_sum(edges: Edges, value: Tensor, alpha: Tensor) -> Tensor:
+    """out_i = sum of alpha_e value_source(e) over the edges e to i, by plain PyTorch.
+
+    Shapes: value [n_src, heads, width], alpha [edges, heads]; returns [n_dst, heads, width].
+    """
+    source, target = edges.source.long(), edges.target.long()
     out: Tensor = WeightedSum.apply(value, alpha, source, target, edges.n_dst)
     return out
 

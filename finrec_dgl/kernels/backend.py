@@ -8,7 +8,7 @@ from torch import Tensor
 from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.base.errors import UsageError
 from finrec_dgl.graph.backend import dgl_version
-from finrec_dgl.kernels.library import find_library
+from finrec_dgl.kernels.library import find_library, native_for
 
 KERNELS = ("auto", "native", "torch", "dgl")
 
@@ -32,12 +32,14 @@ def choose(kernels: str, *tensors: Tensor, rows: Tensor | None = None) -> str:
             mend="set model.kernels=auto, or install again where a C++ compiler is found",
         )
     types = {one.dtype for one in tensors} | ({wide(rows)} if rows is not None else set())
-    on_cpu = all(one.is_cpu for one in (*tensors, *([] if rows is None else [rows])))
-    if not on_cpu or types not in ({torch.float32}, {torch.float64}):
+    every = (*tensors, *([] if rows is None else [rows]))
+    if types not in ({torch.float32}, {torch.float64}):
         return "torch"
-    if library.handle is not None:
+    if native_for(*every):
         return "native"
-    return "torch" if dgl_version() is None else "dgl"
+    # DGL takes the place of native code that was not built, on the CPU
+    replaced = library.handle is None and all(one.is_cpu for one in every)
+    return "dgl" if replaced and dgl_version() is not None else "torch"
 
 
 def wide(one: Tensor) -> torch.dtype:

@@ -10,11 +10,12 @@ from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from finrec_dgl.base.errors import UsageError
 from finrec_dgl.graph import Relation
 from finrec_dgl.graph.backend import dgl
-from finrec_dgl.kernels.library import find_library
+from finrec_dgl.kernels.library import find_library, native_for
 
 
 @dataclass(frozen=True)
@@ -27,14 +28,14 @@ class Compressed:
     @property
     def rows(self) -> Tensor:
         """The row of each edge, int32 [edges]."""
-        number = torch.arange(len(self.indptr) - 1, dtype=torch.int32)
+        number = torch.arange(len(self.indptr) - 1, dtype=torch.int32, device=self.indptr.device)
         return torch.repeat_interleave(number, self.indptr.diff())
 
     def without(self, gone: Tensor) -> Compressed:
         """The same less the edges that stand at ``gone``, int32, distinct and rising."""
         left = len(self.indices) - len(gone)
-        if find_library().handle is None:
-            keep = torch.ones(len(self.indices), dtype=torch.bool)
+        if not native_for(self.indices, gone):
+            keep = torch.ones(len(self.indices), dtype=torch.bool, device=gone.device)
             keep[gone.long()] = False
             before = torch.searchsorted(gone, self.indptr, out_int32=True)
             return Compressed(self.indptr - before, self.indices[keep])
@@ -60,9 +61,20 @@ class Edges:
                     expected="int32, one number an edge, as many sources as targets",
                 )
             _check_range(name, index, size)
+        self._take(n_src, n_dst, source, target)
+
+    def _take(self, n_src: int, n_dst: int, source: Tensor, target: Tensor) -> None:
         self.n_src, self.n_dst = n_src, n_dst
         self.source, self.target = source, target
         self._count = len(source)
+        self._as_received = False
+
+    @classmethod
+    def unchecked(cls, n_src: int, n_dst: int, source: Tensor, target: Tensor) -> Edges:
+        """Edges known to be int32 and in range, such as a DGL graph's; no look at the numbers."""
+        made = cls.__new__(cls)
+        made._take(n_src, n_dst, source, target)
+        return made
 
     @classmethod
     def compressed(
@@ -73,12 +85,18 @@ class Edges:
         made.n_src, made.n_dst = n_src, n_dst
         made.by_receiver = by_receiver
         made._count = len(by_receiver.indices)
+        made._as_received = True
         if by_sender is not None:
             made.by_sender = by_sender
         return made
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def device(self) -> torch.device:
+        """Where the numbers of the nodes are."""
+        return self.source.device
 
     @cached_property
     def source(self) -> Tensor:
@@ -103,14 +121,20 @@ class Edges:
     @cached_property
     def places(self) -> tuple[Tensor, Tensor]:
         """Where each edge stands in ``by_receiver`` and in ``by_sender``, int32 [edges] each."""
-        number = torch.arange(len(self), dtype=torch.int32)
-        sent = _compress(self.source, number, self.n_src).indices
-        received = _compress(self.target[sent.long()], sent, self.n_dst).indices
-        sent = _compress(self.source[received.long()], received, self.n_src).indices
+        number = torch.arange(len(self), dtype=torch.int32, device=self.device)
         found = torch.empty_like(number), torch.empty_like(number)
-        for places, order in zip(found, (received, sent), strict=True):
+        for places, order in zip(found, self.orders, strict=True):
             places[order.long()] = number
         return found
+
+    @cached_property
+    def orders(self) -> tuple[Tensor, Tensor]:
+        """Which edge stands at each place of ``by_receiver`` and ``by_sender``, int32 [edges]."""
+        received = torch.arange(len(self), dtype=torch.int32, device=self.device)
+        if not self._as_received:
+            sent = _compress(self.source, received, self.n_src).indices
+            received = _compress(self.target[sent.long()], sent, self.n_dst).indices
+        return received, _compress(self.source[received.long()], received, self.n_src).indices
 
     def without(self, ids: Tensor) -> Edges:
         """These less the edges ``ids`` [k], without sorting anew: one pass over each order.
@@ -124,6 +148,27 @@ class Edges:
             for rows, places in zip(orders, self.places, strict=True)
         ]
         return Edges.compressed(self.n_src, self.n_dst, *left)
+
+    @cached_property
+    def received(self) -> Edges:
+        """These edges, numbered as they stand in ``by_receiver``."""
+        if self._as_received:
+            return self
+        return Edges.compressed(self.n_src, self.n_dst, self.by_receiver, self.by_sender)
+
+    def as_received(self, by_edge: Tensor) -> Tensor:
+        """What there is by edge, [edges, ...], in the order of ``received``."""
+        if self._as_received:
+            return by_edge
+        moved: Tensor = _Moved.apply(by_edge, self.orders[0], self.places[0])
+        return moved
+
+    def from_received(self, by_edge: Tensor) -> Tensor:
+        """What there is by edge of ``received``, [edges, ...], in the order of these edges."""
+        if self._as_received:
+            return by_edge
+        moved: Tensor = _Moved.apply(by_edge, self.places[0], self.orders[0])
+        return moved
 
     @cached_property
     def in_degree(self) -> Tensor:
@@ -147,6 +192,20 @@ class Edges:
         receivers, target = torch.unique(self.target, return_inverse=True)
         small = Edges(len(senders), len(receivers), source.int(), target.int())
         return small, senders.long(), receivers.long()
+
+
+class _Moved(torch.autograd.Function):
+    """Rows in another order: by rows read, both ways, since sums by index are slow on a CPU."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, order: Tensor, back: Tensor) -> Tensor:
+        ctx.back = back
+        return x.detach()[order.long()]
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        return grad[ctx.back.long()], None, None
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,14 +256,55 @@ def relation_edges(graph: Any, relation: Any = None) -> Edges:
     return kept[relation]
 
 
-def _edges_of(one: Any) -> Edges:
-    sizes = one.num_src_nodes(), one.num_dst_nodes()
+class LastEdges:
+    """Keeps the edges of the last graph, so that the same graph is sorted once.
+
+    A graph is the same where DGL gives the same arrays: a slice of a graph by relation is, which
+    DGL makes anew each time, and a graph that was changed in place is not. The arrays are kept
+    here, so their addresses are not used again. Neither copied nor pickled with its owner.
+    """
+
+    def __init__(self) -> None:
+        self._key: tuple[object, ...] = ()
+        self._arrays: tuple[Tensor, ...] = ()
+        self._edges: Edges | None = None
+
+    def __reduce__(self) -> tuple[type[LastEdges], tuple[()]]:
+        return LastEdges, ()
+
+    def of(self, graph: Any) -> Edges:
+        """The edges of ``graph``, a DGL graph or block of one relation, in the order of its ids."""
+        if isinstance(graph, Edges):
+            return graph
+        sizes, arrays = (graph.num_src_nodes(), graph.num_dst_nodes()), _arrays(graph)
+        key = (*sizes, *((one.data_ptr(), len(one), one.dtype, one.device) for one in arrays))
+        if self._edges is None or key != self._key:
+            self._key, self._arrays, self._edges = key, arrays, _from_arrays(sizes, arrays)
+        return self._edges
+
+
+def _arrays(one: Any) -> tuple[Tensor, ...]:
+    """The source and target of each edge, or indptr, indices and ids of a graph that is ``csc``."""
     if one.formats()["created"] == ["csc"]:
-        indptr, indices, ids = one.adj_tensors("csc")
-        if torch.equal(ids, torch.arange(len(ids), dtype=ids.dtype)):
-            return Edges.compressed(*sizes, Compressed(indptr.int(), indices.int()))
-    source, target = one.edges(order="eid")
-    return Edges(*sizes, source.int(), target.int())
+        return tuple(one.adj_tensors("csc"))
+    return tuple(one.edges(order="eid"))
+
+
+def _edges_of(one: Any) -> Edges:
+    return _from_arrays((one.num_src_nodes(), one.num_dst_nodes()), _arrays(one))
+
+
+def _from_arrays(sizes: tuple[int, int], arrays: tuple[Tensor, ...]) -> Edges:
+    if len(arrays) == 2:
+        source, target = arrays
+        return Edges.unchecked(*sizes, source.int(), target.int())
+    indptr, indices, ids = arrays
+    rows = Compressed(indptr.int(), indices.int())
+    in_order = not len(ids) or torch.equal(ids, torch.arange(len(ids)).to(ids))
+    if in_order:
+        return Edges.compressed(*sizes, rows)
+    place = torch.empty_like(ids).scatter_(0, ids, torch.arange(len(ids)).to(ids))
+    return Edges.unchecked(*sizes, rows.indices[place], rows.rows[place])
 
 
 def _check_range(what: str, index: Tensor, size: int) -> None:
@@ -213,7 +313,7 @@ def _check_range(what: str, index: Tensor, size: int) -> None:
 
 
 def _compress(row: Tensor, column: Tensor, n_rows: int) -> Compressed:
-    if find_library().handle is None:
+    if not native_for(row, column):
         order = torch.argsort(row, stable=True)
         count = torch.bincount(row, minlength=n_rows)
         indptr = torch.cat([count.new_zeros(1), count.cumsum(0)]).int()
@@ -226,7 +326,7 @@ def _compress(row: Tensor, column: Tensor, n_rows: int) -> Compressed:
 
 
 def _transpose(rows: Compressed, n_rows: int, n_columns: int) -> Compressed:
-    if find_library().handle is None:
+    if not native_for(rows.indices):
         return _compress(rows.indices, rows.rows, n_columns)
     made = _empty(n_columns, rows.indices)
     find_library().call("finrec_transpose", n_rows, n_columns, rows.indptr, rows.indices, *made)

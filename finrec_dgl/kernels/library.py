@@ -18,7 +18,7 @@ from finrec_dgl.kernels.build import NAME
 LEVELS = ("plain", "AVX2", "AVX-512")
 MOST_HEADS = 128
 MOST_COLUMNS = 4096
-_INTERFACE = 11
+_INTERFACE = 12
 _KINDS = {"float32": "f32", "float64": "f64", "bfloat16": "bf16"}
 _MEND = "install again where a C++ compiler is found, or set kernels to auto, torch or dgl"
 
@@ -67,6 +67,11 @@ def _argument(one: Argument) -> object:
 def find_library() -> Library:
     """The library that was built with this package."""
     return load_library(Path(__file__).resolve().parent / NAME)
+
+
+def native_for(*tensors: Tensor) -> bool:
+    """Whether native code can take ``tensors``: it was built, and all of them are on the CPU."""
+    return find_library().handle is not None and all(one.is_cpu for one in tensors)
 
 
 def load_library(path: Path) -> Library:

@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from finrec_dgl.base.errors import UsageError
 from finrec_dgl.graph.backend import dgl
-from finrec_dgl.kernels.attention import WeightedSum
+from finrec_dgl.kernels.attention import weighted_sum
 from finrec_dgl.kernels.backend import choose, wide
 from finrec_dgl.kernels.edges import Compressed, Edges
 from finrec_dgl.kernels.library import find_library
@@ -32,10 +32,8 @@ def neighbour_sum(edges: Edges, x: Tensor, *, kernels: str = "auto") -> Tensor:
     if chosen == "native":
         out = _Native.apply(x, edges)
         return out
-    source, target = edges.source.long(), edges.target.long()
-    unit = x.new_ones(len(source), 1, dtype=wide(x))
-    out = WeightedSum.apply(x.unsqueeze(1), unit, source, target, edges.n_dst)
-    return out.squeeze(1)
+    unit = x.new_ones(len(edges), 1, dtype=wide(x))
+    return weighted_sum(edges, x.unsqueeze(1), unit).squeeze(1)
 
 
 class _Native(torch.autograd.Function):

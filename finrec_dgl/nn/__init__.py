@@ -1,6 +1,7 @@
 """The model: attention, fusion, streams, heads, and the two readouts of the relations."""
 
 from finrec_dgl.nn.config import HybridConfig
+from finrec_dgl.nn.conv import FusionGATConv
 from finrec_dgl.nn.features import NodeFeatures, features_of
 from finrec_dgl.nn.hybrid import Encoded, HybridRecommender, silent_relations
 from finrec_dgl.nn.pair import Evidence, PairRecommender
@@ -10,6 +11,7 @@ from finrec_dgl.nn.targets import PseudoLabeler, PseudoTargets
 __all__ = [
     "Encoded",
     "Evidence",
+    "FusionGATConv",
     "HybridConfig",
     "HybridRecommender",
     "NodeFeatures",

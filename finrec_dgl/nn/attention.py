@@ -6,9 +6,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from finrec_dgl.kernels import Edges, GateWeights, Sent, attend, by_node, gates
-from finrec_dgl.nn.fusion import Fusion
+from finrec_dgl.nn.fusion import Fusion, gate_logit
 
 # below one edge in this many nodes, a relation is reduced to the nodes that take part in it
 _SPARSE = 2
@@ -76,9 +77,8 @@ class RelationAttention(nn.Module):
 
     @property
     def to_score(self) -> Tensor:
-        """a_dst . W_dst, [heads, dim]: the weights multiplied first, a row a head."""
-        by_head = self.receiver.weight.unflatten(0, (self.heads, -1))
-        return (by_head * self.attend_dst.unsqueeze(-1)).sum(1)
+        """a_dst . W_dst, [heads, dim]."""
+        return score_map(self.receiver.weight, self.attend_dst)
 
     @property
     def gate_weights(self) -> GateWeights | None:
@@ -91,11 +91,56 @@ class RelationAttention(nn.Module):
 
     def _send(self, text: Tensor, has_text: Tensor, h_src: Tensor) -> Sent:
         weights = self.gate_weights
-        if weights is not None and by_node(self.kernels, text, h_src):
-            return gates(text, h_src, has_text, [weights])[0][0]
-        value = self.fusion(text, h_src, has_text)
-        # a_src . v_j by one product with a block a head: half a pass over the values each way
-        return Sent(value, value @ torch.block_diag(*self.attend_src.unsqueeze(-1)))
+        if weights is not None:
+            return gated(weights, text, h_src, has_text, self.kernels)
+        return scored(self.fusion(text, h_src, has_text), self.attend_src)
+
+
+def gated(
+    weights: GateWeights, text: Tensor, state: Tensor, has_text: Tensor, kernels: str
+) -> Sent:
+    """The messages and scores of nodes whose text and state are fused by the gate.
+
+    g_j = sigmoid(V [t_j || h_j] + c), and 0 for a node without text
+    v_j = g_j * W_text t_j + (1 - g_j) * W_graph h_j;  s_j = a . v_j by head
+
+    Shapes: text [n, text], state [n, state], has_text bool [n]; weights of any width, of which
+    native code takes those that are all alike.
+    """
+    square = len({*text.shape[1:], *state.shape[1:], *weights.text_map.shape}) == 1
+    if square and by_node(kernels, text, state):
+        return gates(text, state, has_text, [weights])[0][0]
+    from_text, from_graph, logit = gate_parts(weights, text, state, has_text)
+    return scored(torch.lerp(from_graph, from_text, torch.sigmoid(logit)), weights.attend_src)
+
+
+def gate_parts(
+    weights: GateWeights, text: Tensor, state: Tensor, has_text: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """W_text t, W_graph h and the logit of the gate, [n, dim] each; -inf for a node without text.
+
+    Shapes: as ``gated``; ``has_text`` None: all nodes have text.
+    """
+    logit = gate_logit(text, state, weights.weight, weights.bias)
+    if has_text is not None:
+        logit = logit.masked_fill(~has_text.unsqueeze(1), float("-inf"))
+    from_text = functional.linear(text, weights.text_map)
+    return from_text, functional.linear(state, weights.graph_map), logit
+
+
+def scored(value: Tensor, attend_src: Tensor) -> Sent:
+    """Messages [n, heads * width] and their scores by a [heads, width]."""
+    # a_src . v_j by one product with a block a head: half a pass over the values each way
+    return Sent(value, value @ torch.block_diag(*attend_src.unsqueeze(-1)))
+
+
+def score_map(weight: Tensor, attend_dst: Tensor) -> Tensor:
+    """a_dst . W_dst, [heads, dim], a row a head: the weights multiplied before any node.
+
+    Shapes: weight [heads * width, dim], attend_dst [heads, width].
+    """
+    by_head = weight.unflatten(0, attend_dst.shape)
+    return (by_head * attend_dst.unsqueeze(-1)).sum(1)
 
 
 def takes_few(edges: Edges, h_src: Tensor, h_dst: Tensor) -> bool:

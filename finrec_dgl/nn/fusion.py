@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.nn.config import FUSIONS
@@ -46,7 +47,7 @@ class Fusion(nn.Module):
         self, text: Tensor, graph: Tensor, has_text: Tensor, prior: Tensor | None = None
     ) -> Tensor:
         """The share of text g per node and channel, [n, dim]; only for the operator ``gate``."""
-        logit = self.gate_weight(torch.cat([text, graph], dim=1))
+        logit = gate_logit(text, graph, self.gate_weight.weight, self.gate_weight.bias)
         if prior is not None:
             logit = logit + prior.unsqueeze(1)
         return torch.sigmoid(logit) * has_text.unsqueeze(1)
@@ -65,6 +66,11 @@ class Fusion(nn.Module):
             return self.text(text) + self.graph(graph)
         share = self.gate(text, graph, has_text, prior)
         return torch.lerp(self.graph(graph), self.text(text), share)
+
+
+def gate_logit(text: Tensor, graph: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """V [t || h] + c for each node, [n, dim], with V [dim, text + graph] and c [dim]."""
+    return functional.linear(torch.cat([text, graph], dim=1), weight, bias)
 
 
 def linear_map(width_in: int, width_out: int) -> nn.Linear:

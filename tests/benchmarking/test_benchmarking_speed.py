@@ -49,9 +49,11 @@ def test_messages_have_every_figure(tmp_path):
     found = told("messages", tmp_path)
     assert {"pyg", "peak MiB", "floor of forward, ms"} <= set(found)
     assert max(found["difference"].values()) < 1e-5
-    one, both, layer = found["compared"].values()
+    one, both, layer, module = found["compared"].values()
     assert set(one) == set(both) >= {"native", "torch", "dgl"}
     assert {"native", "stock"} <= set(layer)
+    assert next(iter(module)) == "GATConv"
+    assert {f"FusionGATConv, {one}" for one in ("graph", "gate", "time", "edges")} < set(module)
     assert max(found["difference of layer"].values()) < 1e-5
 
 

@@ -81,6 +81,25 @@ DECLARE(double, double, f64)
 DECLARE(float, uint16_t, bf16)
 DECLARE_NODES(float, f32)
 DECLARE_NODES(double, f64)
+#define DECLARE_MESSAGES(T, name)                                                                \
+    void finrec_edge_softmax_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*,          \
+                                    const int32_t*, const int32_t*, int64_t, double, const T*,   \
+                                    const T*, const T*, T*);                                     \
+    void finrec_edge_softmax_grad_##name(                                                        \
+        int64_t, int64_t, int64_t, int64_t, const int32_t*, const int32_t*, const int32_t*,      \
+        int64_t, const int32_t*, const int32_t*, int64_t, double, const T*, const T*, const T*,  \
+        T*, const T*, T*, T*, T*);                                                               \
+    void finrec_messages_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*,              \
+                                const int32_t*, const int32_t*, int64_t, int64_t, int64_t,       \
+                                const T*, const T*, const T*, const T*, const T*, const T*,      \
+                                const T*, T*);                                                   \
+    void finrec_messages_grad_##name(int64_t, int64_t, int64_t, int64_t, const int32_t*,         \
+                                     const int32_t*, const int32_t*, int64_t, int64_t, int64_t,  \
+                                     const T*, const T*, const T*, const T*, const T*,           \
+                                     const T*, const T*, const T*, T*, T*, T*, T*, T*, T*, T*,   \
+                                     T*);
+DECLARE_MESSAGES(float, f32)
+DECLARE_MESSAGES(double, f64)
 }
 
 static std::mt19937 generator(0);
@@ -412,6 +431,73 @@ static void peers(int64_t seeds, int64_t users, int64_t k) {
 RUN_LOSSES(float, f32)
 RUN_LOSSES(double, f64)
 
+// places of edges in rows, and which edge stands at each: rows by `row`, with its other end
+struct Placed {
+    std::unique_ptr<int32_t[]> indptr, indices, order;
+};
+
+static Placed place(int64_t n_rows, int64_t n, const int32_t* row, const int32_t* column) {
+    Placed made = {room(n_rows + 1), room(n), room(n)};
+    auto number = room(n);
+    for (int64_t e = 0; e < n; ++e) number[e] = int32_t(e);
+    finrec_compress(n_rows, n, row, column, made.indptr.get(), made.indices.get());
+    finrec_compress(n_rows, n, row, number.get(), made.indptr.get(), made.order.get());
+    return made;
+}
+
+// `kind`: 0 the graph alone, 1 with text and fade, 2 with a gate of edges too
+#define RUN_MESSAGES(T, name)                                                                    \
+    static void send_##name(int64_t level, int64_t heads, int64_t width, int kind) {             \
+        const int64_t n_src = draw(1, 30), n_dst = draw(1, 30), n = draw(0, 1) ? draw(0, 2000) : 0; \
+        const int64_t size = heads * width, features = draw(1, 5), threads = draw(1, 3);         \
+        const int64_t lanes = 64 / int64_t(sizeof(T));                                           \
+        const int64_t weights = features * ((size + lanes - 1) / lanes * lanes);                 \
+        auto source = room(n), target = room(n);                                                 \
+        for (int64_t e = 0; e < n; ++e) {                                                        \
+            source[e] = int32_t(draw(0, n_src - 1));                                             \
+            target[e] = int32_t(draw(0, n_dst - 1));                                             \
+        }                                                                                        \
+        const Placed to = place(n_dst, n, target.get(), source.get());                           \
+        const Placed from = place(n_src, n, source.get(), target.get());                         \
+        auto score_src = fill<T>(n_src * heads), score_dst = fill<T>(n_dst * heads);             \
+        auto score_edge = fill<T>(n * heads), alpha = fill<T>(n * heads);                        \
+        auto grad_alpha = fill<T>(n * heads), to_src = fill<T>(n_src * heads);                   \
+        auto to_dst = fill<T>(n_dst * heads), to_edge = fill<T>(n * heads);                      \
+        const T* edge_scores = kind ? score_edge.get() : nullptr;                                \
+        finrec_edge_softmax_##name(level, threads, n_dst, n, to.indptr.get(), to.indices.get(),  \
+                                   to.order.get(), heads, .2, score_src.get(), score_dst.get(),  \
+                                   edge_scores, alpha.get());                                    \
+        finrec_edge_softmax_grad_##name(                                                         \
+            level, threads, n_dst, n, to.indptr.get(), to.indices.get(), to.order.get(), n_src,  \
+            from.indptr.get(), from.order.get(), heads, .2, score_src.get(), score_dst.get(),    \
+            edge_scores, alpha.get(), grad_alpha.get(), to_src.get(), to_dst.get(),              \
+            to_edge.get());                                                                      \
+        auto graph = fill<T>(n_src * size), text = fill<T>(n_src * size);                        \
+        auto logit = fill<T>(n_src * size), fade = fill<T>(n * heads);                           \
+        auto feat = fill<T>(n * features), weight = fill<T>(weights), out = fill<T>(n_dst * size); \
+        auto to_graph = fill<T>(n_src * size), to_text = fill<T>(n_src * size);                  \
+        auto to_logit = fill<T>(n_src * size), to_fade = fill<T>(n * heads);                     \
+        auto to_feat = fill<T>(n * features), to_weight = fill<T>(weights);                      \
+        auto parts = fill<T>(32 * weights);                                                      \
+        const bool gate = kind == 2;                                                             \
+        const T* given[] = {graph.get(), kind ? text.get() : nullptr, alpha.get(),               \
+                            kind ? fade.get() : nullptr, gate ? logit.get() : nullptr,           \
+                            gate ? feat.get() : nullptr, gate ? weight.get() : nullptr};         \
+        const int64_t told = gate ? features : 0;                                                \
+        finrec_messages_##name(level, threads, n_dst, n, to.indptr.get(), to.indices.get(),      \
+                               to.order.get(), heads, width, told, given[0], given[1],           \
+                               given[2], given[3], given[4], given[5], given[6], out.get());     \
+        finrec_messages_grad_##name(                                                             \
+            level, threads, n_src, n, from.indptr.get(), from.indices.get(), from.order.get(),   \
+            heads, width, told, given[0], given[1], given[2], given[3], given[4], given[5],      \
+            given[6], out.get(), gate ? parts.get() : nullptr, to_graph.get(),                   \
+            kind ? to_text.get() : nullptr, to_edge.get(), kind ? to_fade.get() : nullptr,       \
+            gate ? to_logit.get() : nullptr, gate ? to_feat.get() : nullptr,                     \
+            gate ? to_weight.get() : nullptr);                                                   \
+    }
+RUN_MESSAGES(float, f32)
+RUN_MESSAGES(double, f64)
+
 int main() {
     const int64_t heads[] = {1, 2, 3, 4, 5, 8, 17, 128}, widths[] = {1, 3, 4, 7, 8, 16, 32};
     int64_t done = 0;
@@ -422,6 +508,13 @@ int main() {
                     run_f32(level, h, w);
                     run_f64(level, h, w);
                     run_bf16(level, h, w);
+                }
+    for (int64_t level = 0; level < 3; ++level)
+        for (int64_t h : heads)
+            for (int64_t w : widths)
+                for (int kind = 0; kind < 3; ++kind, ++done) {
+                    send_f32(level, h, w, kind);
+                    send_f64(level, h, w, kind);
                 }
     for (int64_t level = 0; level < 3; ++level)
         for (int64_t rows : {1, 5, 8, 97, 200})

@@ -30,7 +30,7 @@ def with_edges(snapshot, seed=0, count=25):
 
 
 def relation_of(snapshot, moved=True):
-    shape = ModelShape(30, 20, 0, edges={name: 2 for name in snapshot.edges})
+    shape = ModelShape(30, 20, 0, edges=dict.fromkeys(snapshot.edges, 2))
     relation = OwnEdges(PairConfig(), shape)
     if moved:
         torch.manual_seed(0)

@@ -1,9 +1,11 @@
-"""Attention over edges beside stock DGL and PyG: one relation, and a layer of three.
+"""Attention over edges beside stock DGL and PyG: one relation, a layer of three, and a module.
 
 (a) one relation from 50,000 users to 10,000 items with 2,000,000 interactions, 4 heads of 16;
 (b) a layer of three relations (that, its reverse, 500,000 ties between users): ours with the
 fusion gate on, against DGL's ``HeteroGraphConv`` of ``GATConv`` and, where PyG can be imported, its
-``HeteroConv`` of ``GATConv``. Memory is the peak of a process of its own, less what it held before.
+``HeteroConv`` of ``GATConv``; (c) ``FusionGATConv`` on the relation of (a), beside DGL's
+``GATConv`` of the same widths. Memory is the peak of a process of its own, less what it held
+before.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ from finrec_dgl.benchmarking.speed.timing import (
 )
 from finrec_dgl.graph.backend import dgl
 from finrec_dgl.kernels import Edges, attend, relation_edges
+from finrec_dgl.nn.conv import FusionGATConv
 from finrec_dgl.nn.streams import AttentionLayer
 
 HEADS, WIDTH = 4, 16
@@ -121,6 +124,40 @@ def _pyg_layer(graph: Any, states: dict[str, torch.Tensor]) -> Callable[[], Any]
     )
     edges = {one: torch.stack(graph[one].edges(order="eid")).long() for one in RELATIONS}
     return lambda: convolution(states, edges)
+
+
+def convolutions(graph: Any) -> dict[str, Callable[[], Any]]:
+    """(c) as functions to time, forward and backward: DGL's module, and ours with ever more in it.
+
+    ``gate`` has text, ``time`` a half-life too, ``edges`` four features of each edge as well.
+    """
+    one, made = graph[BUYS], torch.Generator().manual_seed(4)
+    sizes = [one.num_src_nodes(), one.num_dst_nodes(), one.num_src_nodes()]
+    *feat, text = (torch.randn(size, DIM, generator=made) for size in sizes)
+    feat = [each.requires_grad_() for each in feat]
+    edge_feat = torch.randn(one.num_edges(), 4, generator=made)
+    age = 365 * torch.rand(one.num_edges(), generator=made)
+    cases: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+        "graph": ({"fusion": "graph"}, {}),
+        "gate": ({"text_feats": DIM}, {"text": text}),
+        "time": ({"text_feats": DIM, "half_life": 90.0}, {"text": text, "age": age}),
+        "edges": (
+            {"text_feats": DIM, "half_life": 90.0, "edge_feats": 4},
+            {"text": text, "age": age, "edge_feat": edge_feat},
+        ),
+    }
+    torch.manual_seed(2)
+    layers: dict[str, tuple[Any, dict[str, Any]]] = {
+        "GATConv": (dgl.nn.GATConv((DIM, DIM), WIDTH, HEADS, allow_zero_in_degree=True), {})
+    }
+    for name, (options, given) in cases.items():
+        ours = FusionGATConv((DIM, DIM), WIDTH, HEADS, allow_zero_in_degree=True, **options)
+        layers[f"FusionGATConv, {name}"] = ours, given
+
+    def timed(layer: Any, given: dict[str, Any]) -> Callable[[], Any]:
+        return lambda: layer(one, tuple(feat), **given).sum().backward()
+
+    return {name: timed(*layer) for name, layer in layers.items()}
 
 
 def floor_of_layer(graph: Any, speed: float, rate: float) -> dict[str, float]:
@@ -247,6 +284,7 @@ def measure(settings: Settings) -> dict[str, Any]:
         }
     layers = {one: layer(graph, one) for one in ("native", *others)}
     compared["layer, forward and backward"] = alternate(layers, settings.repeats)
+    compared["module, forward and backward"] = alternate(convolutions(graph), settings.repeats)
     found["floor of layer, ms"] = floor_of_layer(graph, speed, rate)
     found["peak MiB"] = {
         case: {

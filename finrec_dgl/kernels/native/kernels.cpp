@@ -18,6 +18,7 @@
 // instead. The forward pass makes `lean`, of the size of `out`, where a gradient is wanted.
 //
 // Every row is summed by one thread in the order of its edges: the number of threads changes no bit.
+#include "each_row.h"
 #include "lanes.h"
 
 // all in here is local to this object: the linker must not merge what other instruction sets made
@@ -28,39 +29,11 @@ constexpr int MOST_HEADS = 128;
 constexpr int AHEAD = 16;       // edges between the prefetch of a row and its use
 constexpr int SCORES_AHEAD = 48;
 constexpr int MOST_COLUMNS = 4096;
-constexpr int64_t TASK = 4096;  // edges, and rows at four edges each, that a thread takes at once
 
 // A coefficient's draw is mix(sender_part ^ seeded(receiver) ^ head_part).
 constexpr uint32_t HEAD_STEP = 0x27D4EB2Fu;
 
 inline int64_t common(int64_t a, int64_t b) { return b ? common(b, a % b) : a; }
-
-// Rows are dealt out in tasks of about as many edges each, whatever the degrees.
-template <class F>
-inline void each_row(const Rows& rows, int threads, const F& body) {
-    const int64_t total = rows.n_edges + 4 * rows.n_rows;
-    const int64_t tasks = total / TASK + 1;
-    auto first_of = [&](int64_t task) {
-        const int64_t wanted = total / tasks * task + total % tasks * task / tasks;
-        int64_t low = 0, high = rows.n_rows;
-        while (low < high) {
-            const int64_t middle = (low + high) / 2;
-            if (rows.indptr[middle] + 4 * middle < wanted)
-                low = middle + 1;
-            else
-                high = middle;
-        }
-        return low;
-    };
-    (void)threads;
-#ifdef _OPENMP
-#pragma omp parallel for schedule(dynamic, 1) num_threads(threads) if (threads > 1)
-#endif
-    for (int64_t task = 0; task < tasks; ++task) {
-        const int64_t end = task + 1 < tasks ? first_of(task + 1) : rows.n_rows;
-        for (int64_t i = first_of(task); i < end; ++i) body(i);
-    }
-}
 
 // A chunk of the edges of one row: their other ends, and how many are left in the whole relation.
 struct Edges {
@@ -70,13 +43,6 @@ struct Edges {
 
     inline int64_t ahead(int64_t e, int64_t by) const { return end[e + by < last ? e + by : last]; }
 };
-
-template <class R>
-inline void prefetch_row(const R* row, int64_t size) {
-    const char* at = reinterpret_cast<const char*>(row);
-    for (int64_t byte = 0; byte < size * int64_t(sizeof(R)); byte += 64)
-        __builtin_prefetch(at + byte);
-}
 
 // Where weighted sums go. `fresh`: they begin at zero. With `scale` they are finished, by head:
 // first = scale first, second = scale second - share first.

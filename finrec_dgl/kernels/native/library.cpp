@@ -13,6 +13,7 @@
 #include "int8.h"
 #include "kernels.h"
 #include "losses.h"
+#include "messages.h"
 #include "ranking.h"
 
 namespace {
@@ -50,6 +51,10 @@ const RankingTable& ranking_table(int64_t level) {
 
 const LossTable& loss_table(int64_t level) { return table_of<LossTable>(level, TABLES(_losses)); }
 
+const MessageTable& message_table(int64_t level) {
+    return table_of<MessageTable>(level, TABLES(_messages));
+}
+
 const NodeTable& node_table(int64_t level) { return table_of<NodeTable>(level, TABLES(_nodes)); }
 
 template <class T>
@@ -61,6 +66,17 @@ const NodeKernels<float>& node_kernels<float>(int64_t level) {
 template <>
 const NodeKernels<double>& node_kernels<double>(int64_t level) {
     return node_table(level).f64;
+}
+
+template <class T>
+const MessageKernels<T>& message_kernels(int64_t level);
+template <>
+const MessageKernels<float>& message_kernels<float>(int64_t level) {
+    return message_table(level).f32;
+}
+template <>
+const MessageKernels<double>& message_kernels<double>(int64_t level) {
+    return message_table(level).f64;
 }
 
 template <class R>
@@ -92,7 +108,7 @@ const Ranking<double>& ranking<double>(int64_t level) {
 }  // namespace
 
 // raised whenever a signature below changes
-EXPORT int64_t finrec_interface() { return 11; }
+EXPORT int64_t finrec_interface() { return 12; }
 
 EXPORT int64_t finrec_level() { return best_level(); }
 
@@ -183,6 +199,60 @@ EXPORT void finrec_without(int64_t n_rows, int64_t n_gone, const int32_t* indptr
                               {weight, x, out, width, int(threads)});                             \
     }
 
+// Coefficients by edge. `order`: which edge stands at each place of the rows of receivers;
+// score_edge may be null
+#define EDGE_SOFTMAX(name, T)                                                                     \
+    EXPORT void name(int64_t level, int64_t threads, int64_t n_dst, int64_t n_edges,              \
+                     const int32_t* indptr, const int32_t* indices, const int32_t* order,         \
+                     int64_t heads, double slope, const T* score_src, const T* score_dst,         \
+                     const T* score_edge, T* alpha) {                                             \
+        message_kernels<T>(level).softmax({{n_dst, n_edges, indptr, indices}, order},             \
+                                          {heads, slope, int(threads)},                           \
+                                          {score_src, score_dst, score_edge, alpha});             \
+    }
+
+// the same, then the rows of senders without their indices; `grad`: of alpha
+#define EDGE_SOFTMAX_GRAD(name, T)                                                                \
+    EXPORT void name(int64_t level, int64_t threads, int64_t n_dst, int64_t n_edges,              \
+                     const int32_t* indptr, const int32_t* indices, const int32_t* order,         \
+                     int64_t n_src, const int32_t* sent_indptr, const int32_t* sent_order,        \
+                     int64_t heads, double slope, const T* score_src, const T* score_dst,         \
+                     const T* score_edge, T* alpha, const T* grad, T* to_src, T* to_dst,          \
+                     T* to_edge) {                                                                \
+        message_kernels<T>(level).softmax_grad(                                                   \
+            {{n_dst, n_edges, indptr, indices}, order},                                           \
+            {{n_src, n_edges, sent_indptr, nullptr}, sent_order},                                 \
+            {heads, slope, int(threads)}, {score_src, score_dst, score_edge, alpha},              \
+            {grad, to_src, to_dst, to_edge});                                                     \
+    }
+
+// by receivers; text and fade may be null; logit, feat and weight are null without a gate of edges
+#define MESSAGES(name, T)                                                                         \
+    EXPORT void name(int64_t level, int64_t threads, int64_t n_dst, int64_t n_edges,              \
+                     const int32_t* indptr, const int32_t* indices, const int32_t* order,         \
+                     int64_t heads, int64_t width, int64_t features, const T* graph,              \
+                     const T* text, const T* alpha, const T* fade, const T* logit,                \
+                     const T* feat, const T* weight, T* out) {                                    \
+        message_kernels<T>(level).sum({{n_dst, n_edges, indptr, indices}, order},                 \
+                                      {heads, width, features, int(threads)},                     \
+                                      {graph, text, alpha, fade, logit, feat, weight}, out);      \
+    }
+
+// by senders; room: 32 of weight; gradients of what is null are null, and to_fade and to_feat may be
+#define MESSAGES_GRAD(name, T)                                                                    \
+    EXPORT void name(int64_t level, int64_t threads, int64_t n_src, int64_t n_edges,              \
+                     const int32_t* indptr, const int32_t* indices, const int32_t* order,         \
+                     int64_t heads, int64_t width, int64_t features, const T* graph,              \
+                     const T* text, const T* alpha, const T* fade, const T* logit,                \
+                     const T* feat, const T* weight, const T* grad, T* room, T* to_graph,         \
+                     T* to_text, T* to_alpha, T* to_fade, T* to_logit, T* to_feat,                \
+                     T* to_weight) {                                                              \
+        message_kernels<T>(level).sum_grad(                                                       \
+            {{n_src, n_edges, indptr, indices}, order}, {heads, width, features, int(threads)},   \
+            {graph, text, alpha, fade, logit, feat, weight},                                      \
+            {grad, room, to_graph, to_text, to_alpha, to_fade, to_logit, to_feat, to_weight});    \
+    }
+
 // out [size] = x with a share of it zero
 #define DROP(name, T)                                                                             \
     EXPORT void name(int64_t level, int64_t threads, int64_t size, double dropout, uint64_t seed, \
@@ -262,6 +332,14 @@ BACKWARD(finrec_attend_grad_bf16, float, Brief)
 SUM(finrec_sum_f32, float, float)
 SUM(finrec_sum_f64, double, double)
 SUM(finrec_sum_bf16, float, Brief)
+
+#define MESSAGE_KERNELS(kind, T)                           \
+    EDGE_SOFTMAX(finrec_edge_softmax_##kind, T)            \
+    EDGE_SOFTMAX_GRAD(finrec_edge_softmax_grad_##kind, T)  \
+    MESSAGES(finrec_messages_##kind, T)                    \
+    MESSAGES_GRAD(finrec_messages_grad_##kind, T)
+MESSAGE_KERNELS(f32, float)
+MESSAGE_KERNELS(f64, double)
 
 // The arguments of every kernel of ranking, as `Scores` has them: either `given` is null and
 // `left`, `panels` and `bias` are there, or the other way
