@@ -1,4 +1,4 @@
-"""Derived relations from the command line: train, evaluate, recommend, and what is refused."""
+"""The pair readout from the command line: train, evaluate, recommend, and what is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAIR = [
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with tables, the data set of them, and a run on it."""
-    place = tmp_path_factory.mktemp("derived")
+    place = tmp_path_factory.mktemp("pair")
     write_tables(place / "source")
     data, run = str(place / "data"), str(place / "run")
     assert main(["preprocess", str(place / "source"), data, "--encoder", "none", "--quiet"]) == 0
@@ -31,8 +31,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_settings_arrive_and_the_run_can_be_judged(place, finrec):
     """Catches nested settings that are lost, and a run that evaluate cannot read."""
     config = json.loads((place / "run/config.json").read_text())
-    assert config["model"]["relations"] == "derived"
-    assert config["model"]["derived"]["ease"] == [20, 100]
+    assert config["model"]["readout"] == "pair"
+    assert config["model"]["pair"]["ease"] == [20, 100]
     for split in ("valid", "test"):
         said = finrec("evaluate", place / "run", "--split", split, "--json")
         assert said.code == 0, said.err
@@ -77,7 +77,12 @@ def test_undated_tables_need_nothing_more(finrec, tmp_path):
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("loss=bpr", "expected backtest"),
+        ("loss=brp", "did you mean 'bpr'"),
+        ("model.readout=pairs", "did you mean 'pair'"),
+        ("model.pair.relations=['ease', 'cosin']", "did you mean 'cosine'"),
+        ("model.pair.peers=0", "peers is 0, expected at least 1"),
+        ("lambda_reg=0.1", "lambda_reg has no effect"),
+        ("model.dim=8", "model.dim has no effect"),
         ("average=-1", "average is -1"),
         ("model.pair.peer=3", "did you mean 'peers'"),
         ("model.pair.cold_share=1.0", "cold_share is 1.0"),
