@@ -93,3 +93,35 @@ def test_settings_that_do_not_fit_are_refused(place, finrec, tmp_path, setting, 
     said = finrec("train", place / "data", tmp_path / "run", *PAIR, "--set", setting)
     assert said.code == 2
     assert words in " ".join(said.err.split())
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "recommend"])
+def test_a_device_that_is_not_there_is_refused(place, finrec, tmp_path, command):
+    """Catches a GPU that is asked for and silently replaced, and one that is found missing late."""
+    given = {
+        "train": [place / "data", tmp_path / "run", *PAIR],
+        "evaluate": [place / "run"],
+        "recommend": [place / "run", "--user", "u3"],
+    }[command]
+    said = finrec(command, *given, "--device", "cuda:77")
+    assert said.code == 2
+    assert "no device cuda:77 here" in " ".join(said.err.split())
+    said = finrec(command, *given, "--device", "cdua")
+    assert said.code == 2
+    assert "did you mean 'cuda'" in " ".join(said.err.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_by_drawn_neighbours_can_be_used(place, finrec, tmp_path):
+    """Catches a sampler that training alone understands."""
+    run = tmp_path / "run"
+    drawn = [*PAIR, "--sampler", "neighbor", "--fanout", "4,9,4", "--device", "cpu"]
+    said = finrec("train", place / "data", run, "--quiet", *drawn)
+    assert said.code == 0, said.err
+    config = json.loads((run / "config.json").read_text())
+    assert (config["sampler"], config["fanout"]) == ("neighbor", [4, 9, 4])
+    first = finrec("evaluate", run, "--json", "--device", "cpu").document
+    assert first["metrics"] == finrec("evaluate", run, "--json").document["metrics"]
+    info = json.loads((run / "run.json").read_text())
+    valid = finrec("evaluate", run, "--split", "valid", "--json").document
+    assert valid["metrics"]["ndcg@10"] == pytest.approx(info["valid_ndcg@10"], abs=1e-9)
