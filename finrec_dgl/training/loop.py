@@ -91,7 +91,7 @@ def train(
         }
         write_json(run / MARKER, info)
         _drop_checkpoints(run)
-    return load_run(run, dataset)
+    return load_run(run, dataset, config.device)
 
 
 class _Trainer:

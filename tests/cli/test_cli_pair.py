@@ -1,4 +1,4 @@
-"""Derived relations from the command line: train, evaluate, recommend, and what is refused."""
+"""The pair readout from the command line: train, evaluate, recommend, and what is refused."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAIR = [
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with tables, the data set of them, and a run on it."""
-    place = tmp_path_factory.mktemp("derived")
+    place = tmp_path_factory.mktemp("pair")
     write_tables(place / "source")
     data, run = str(place / "data"), str(place / "run")
     assert main(["preprocess", str(place / "source"), data, "--encoder", "none", "--quiet"]) == 0
@@ -31,8 +31,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_settings_arrive_and_the_run_can_be_judged(place, finrec):
     """Catches nested settings that are lost, and a run that evaluate cannot read."""
     config = json.loads((place / "run/config.json").read_text())
-    assert config["model"]["relations"] == "derived"
-    assert config["model"]["derived"]["ease"] == [20, 100]
+    assert config["model"]["readout"] == "pair"
+    assert config["model"]["pair"]["ease"] == [20, 100]
     for split in ("valid", "test"):
         said = finrec("evaluate", place / "run", "--split", split, "--json")
         assert said.code == 0, said.err
@@ -77,7 +77,12 @@ def test_undated_tables_need_nothing_more(finrec, tmp_path):
 @pytest.mark.parametrize(
     ("setting", "words"),
     [
-        ("loss=bpr", "expected backtest"),
+        ("loss=brp", "did you mean 'bpr'"),
+        ("model.readout=pairs", "did you mean 'pair'"),
+        ("model.pair.relations=['ease', 'cosin']", "did you mean 'cosine'"),
+        ("model.pair.peers=0", "peers is 0, expected at least 1"),
+        ("lambda_reg=0.1", "lambda_reg has no effect"),
+        ("model.dim=8", "model.dim has no effect"),
         ("average=-1", "average is -1"),
         ("model.pair.peer=3", "did you mean 'peers'"),
         ("model.pair.cold_share=1.0", "cold_share is 1.0"),
@@ -88,3 +93,35 @@ def test_settings_that_do_not_fit_are_refused(place, finrec, tmp_path, setting, 
     said = finrec("train", place / "data", tmp_path / "run", *PAIR, "--set", setting)
     assert said.code == 2
     assert words in " ".join(said.err.split())
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate", "recommend"])
+def test_a_device_that_is_not_there_is_refused(place, finrec, tmp_path, command):
+    """Catches a GPU that is asked for and silently replaced, and one that is found missing late."""
+    given = {
+        "train": [place / "data", tmp_path / "run", *PAIR],
+        "evaluate": [place / "run"],
+        "recommend": [place / "run", "--user", "u3"],
+    }[command]
+    said = finrec(command, *given, "--device", "cuda:77")
+    assert said.code == 2
+    assert "no device cuda:77 here" in " ".join(said.err.split())
+    said = finrec(command, *given, "--device", "cdua")
+    assert said.code == 2
+    assert "did you mean 'cuda'" in " ".join(said.err.split())
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_by_drawn_neighbours_can_be_used(place, finrec, tmp_path):
+    """Catches a sampler that training alone understands."""
+    run = tmp_path / "run"
+    drawn = [*PAIR, "--sampler", "neighbor", "--fanout", "4,9,4", "--device", "cpu"]
+    said = finrec("train", place / "data", run, "--quiet", *drawn)
+    assert said.code == 0, said.err
+    config = json.loads((run / "config.json").read_text())
+    assert (config["sampler"], config["fanout"]) == ("neighbor", [4, 9, 4])
+    first = finrec("evaluate", run, "--json", "--device", "cpu").document
+    assert first["metrics"] == finrec("evaluate", run, "--json").document["metrics"]
+    info = json.loads((run / "run.json").read_text())
+    valid = finrec("evaluate", run, "--split", "valid", "--json").document
+    assert valid["metrics"]["ndcg@10"] == pytest.approx(info["valid_ndcg@10"], abs=1e-9)

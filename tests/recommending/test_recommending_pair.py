@@ -1,24 +1,26 @@
-"""Reasons where relations are derived: as if the evidence were gone from the user's own row."""
+"""Reasons with the pair readout: as if the evidence were gone from the user's own row."""
 
 import dataclasses
 
 import numpy as np
 import pytest
-from derived_models import make_derived
-from finrec_dgl.recommending.derived import derived_effects, derived_evidence, derived_popularity
+import torch
+from pair_models import make_pair
 from recommending_worlds import WorldDataset, WorldRun
 from snapshots import FixedTexts, make_dated_snapshot, with_pairs
 from test_recommending_reasons import tied_world
 
-from finrec_dgl.nn import World
 from finrec_dgl.recommending import evidence as pieces
 from finrec_dgl.recommending import reasons as module
 from finrec_dgl.recommending import recommend
 from finrec_dgl.recommending.evidence import Evidence, holdings, tied
+from finrec_dgl.recommending.pair import pair_effects, pair_evidence, pair_popularity
 from finrec_dgl.recommending.reasons import explain
-from finrec_dgl.training import PairScorer
+from finrec_dgl.relations import GraphView
+from finrec_dgl.training import PairScorer, TrainConfig
 
 USER = 4
+CONFIG = TrainConfig(device="cpu")
 SWITCHES = [
     {},
     {"text": False},
@@ -31,7 +33,7 @@ SWITCHES = [
 
 
 def make_scorer(seed=3, **switches):
-    """A scorer in a world where ``USER`` holds some, is tied by two kinds and has a text."""
+    """A scorer in a graph where ``USER`` holds some, is tied by two kinds and has a text."""
     snapshot = make_dated_snapshot(seed, kinds=("family", "work"))
     snapshot.texts.user[USER] = 8**-0.5
     ties = {
@@ -39,11 +41,11 @@ def make_scorer(seed=3, **switches):
         for (name, (source, target)), other in zip(snapshot.ties.items(), (9, 12), strict=True)
     }
     snapshot = dataclasses.replace(snapshot, ties=ties)
-    return PairScorer(make_derived(snapshot, **switches), snapshot)
+    return PairScorer(make_pair(snapshot, **switches), snapshot, CONFIG)
 
 
 def really_without(snapshot, user, one):
-    """The world in which ``one`` of ``user`` was never there."""
+    """The graph in which ``one`` of ``user`` was never there."""
     if one.kind == "held":
         gone = (snapshot.pairs.user == user) & (snapshot.pairs.item == one.item)
         assert gone.sum() == 1
@@ -65,10 +67,10 @@ def really_without(snapshot, user, one):
 def test_effects_are_those_of_really_removing_the_evidence(switch):
     """Catches a row that lacks something else, or of which something is left: ages, ties, text.
 
-    Everyone else stays as they were, so the row of the other world is scored in this one.
+    Everyone else stays as they were, so the row of the other graph is scored in this one.
     """
     scorer = make_scorer(**switch)
-    evidence = derived_evidence(scorer, USER)
+    evidence = pair_evidence(scorer, USER)
     config = scorer.model.config
     assert [one.item for one in evidence if one.kind == "held"] == list(
         holdings(scorer.snapshot, USER)
@@ -80,12 +82,11 @@ def test_effects_are_those_of_really_removing_the_evidence(switch):
     assert ("text" in {one.kind for one in evidence}) == config.text
 
     items = np.array([0, 7, 3, 19])
-    found = derived_effects(scorer, USER, evidence, items)
+    found = pair_effects(scorer, USER, evidence, items)
     base = scorer.score(np.array([USER]))[0, items]
     for effect, one in zip(found, evidence, strict=True):
-        rest = World(really_without(scorer.snapshot, USER, one), config.derived)
-        row = rest.receivers(np.array([USER]))
-        expected = base - scorer.score_rows(row)[0, items]
+        rest = GraphView(really_without(scorer.snapshot, USER, one))
+        expected = base - scorer.score_rows(rest.seeds([USER]))[0, items]
         np.testing.assert_allclose(effect, expected, atol=1e-4)
     for kind in {one.kind for one in evidence}:
         says = [np.abs(e).max() for e, one in zip(found, evidence, strict=True) if one.kind == kind]
@@ -97,25 +98,20 @@ def test_a_user_of_whom_nothing_is_known_has_no_evidence():
     scorer = make_scorer()
     newcomer = scorer.snapshot.n_users - 1
     scorer.snapshot.texts.user[newcomer] = 0
-    evidence = [one for one in derived_evidence(scorer, newcomer) if one.kind != "ties"]
+    evidence = [one for one in pair_evidence(scorer, newcomer) if one.kind != "ties"]
     assert evidence == []
-    assert derived_effects(scorer, newcomer, [], np.arange(3)).shape == (0, 3)
-    assert derived_effects(scorer, USER, [Evidence("text")], np.arange(0)).shape == (1, 0)
+    assert pair_effects(scorer, newcomer, [], np.arange(3)).shape == (0, 3)
+    assert pair_effects(scorer, USER, [Evidence("text")], np.arange(0)).shape == (1, 0)
 
 
 def test_taking_the_last_holding_away_is_finite():
     """Catches NaN where a row is left without anything."""
     scorer = make_scorer()
     snapshot = scorer.snapshot
-    one = PairScorer(
-        scorer.model,
-        with_pairs(
-            snapshot,
-            (snapshot.pairs.user != USER) | (np.cumsum(snapshot.pairs.user == USER) == 1),
-        ),
-    )
+    kept = (snapshot.pairs.user != USER) | (np.cumsum(snapshot.pairs.user == USER) == 1)
+    one = PairScorer(scorer.model, with_pairs(snapshot, kept), CONFIG)
     (held,) = holdings(one.snapshot, USER)
-    effects = derived_effects(one, USER, [Evidence("held", item=int(held))], np.arange(20))
+    effects = pair_effects(one, USER, [Evidence("held", item=int(held))], np.arange(20))
     assert np.isfinite(effects).all()
     assert effects.any()
 
@@ -127,7 +123,7 @@ def test_only_the_latest_holdings_are_weighed(monkeypatch):
     edges = np.flatnonzero(snapshot.pairs.user == USER)
     latest = edges[np.argsort(-snapshot.last[edges], kind="stable")][:2]
     monkeypatch.setattr(pieces, "MOST_HOLDINGS", 2)
-    found = [one.item for one in derived_evidence(scorer, USER) if one.kind == "held"]
+    found = [one.item for one in pair_evidence(scorer, USER) if one.kind == "held"]
     assert found == snapshot.pairs.item[latest].tolist()
 
 
@@ -139,20 +135,24 @@ def test_tied_in_either_direction_and_once():
     assert tied(snapshot, "work", 0).tolist() == []
 
 
-def test_popularity_is_what_it_adds_beyond_the_mean_product():
-    """Catches the part of another channel, and popularity of what hardly anybody holds."""
+def test_popularity_is_what_it_adds_beyond_the_mean_item():
+    """Catches the part of another channel, and popularity of what hardly anybody has."""
     scorer = make_scorer(text=False)
-    world, items = scorer.world, np.arange(20)
-    found = derived_popularity(scorer, USER, items)
-    assert (found[world.sold <= world.sold.mean()] == 0).all()
-    some = np.flatnonzero(world.sold > world.sold.mean())
-    # the same scores in a world where every product moved alike
-    flat = PairScorer(scorer.model, scorer.snapshot)
-    flat.world.__dict__["trends"] = {
-        name: np.full_like(values, values.mean()) for name, values in world.trends.items()
-    }
-    rest = scorer.score(np.array([USER])) - flat.score(np.array([USER]))
+    model, view = scorer.model, scorer.view
+    found = pair_popularity(scorer, USER, np.arange(20))
+    count = view.item_count.numpy()
+    some = np.flatnonzero(count > count.mean())
+    assert len(some)
+    assert (found[count <= count.mean()] == 0).all()
+    # the same scores where the channels of the item are the same for every item
+    with torch.inference_mode():
+        evidence = model.evidence(view, view.seeds([USER]))
+        mean = evidence.items.mean(dim=0, keepdim=True).expand_as(evidence.items)
+        flat = model(dataclasses.replace(evidence, items=mean))
+        rest = (model(evidence) - flat).numpy()
     np.testing.assert_allclose(found[some], rest[0, some], atol=1e-3)
+    others = np.array([some[-1], 3, some[0]])
+    np.testing.assert_array_equal(pair_popularity(scorer, USER, others), found[others])
 
 
 @pytest.mark.parametrize("switch", SWITCHES, ids=str)
@@ -179,15 +179,15 @@ def test_reasons_are_few_ordered_positive_and_tell_of_nobody_else(switch):
         assert "text" not in kinds
 
 
-def test_the_sentences_are_those_of_the_plain_form(monkeypatch):
+def test_the_sentences_are_those_of_the_tower(monkeypatch):
     """Catches a second wording, or a wrong number in one."""
     snapshot = tied_world()
-    scorer = PairScorer(make_derived(snapshot), snapshot)
+    scorer = PairScorer(make_pair(snapshot), snapshot, CONFIG)
     evidence = [Evidence("held", item=5), Evidence("ties", tie="family"), Evidence("text")]
     effects = np.array([[0.4234, -1.0, 12.0], [0.05, 0.3, -0.1], [-9.0, 0.0, 0.2]], np.float32)
-    monkeypatch.setattr(module, "derived_evidence", lambda *_: evidence)
-    monkeypatch.setattr(module, "derived_effects", lambda *_: effects)
-    monkeypatch.setattr(module, "derived_popularity", lambda *_: np.array([0.0, 0.0, 0.9]))
+    monkeypatch.setattr(module, "pair_evidence", lambda *_: evidence)
+    monkeypatch.setattr(module, "pair_effects", lambda *_: effects)
+    monkeypatch.setattr(module, "pair_popularity", lambda *_: np.array([0.0, 0.0, 0.9]))
     first, second, third = explain(scorer, WorldDataset(snapshot), 0, np.array([6, 7, 8]))
     assert [str(one) for one in first] == [
         "Because you hold Fund 5 (+0.42)",

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from finrec_dgl.base.errors import DataError, TrainingError, UsageError
+from finrec_dgl.base.errors import ConfigError, DataError, TrainingError, UsageError
 from finrec_dgl.dataset import PreprocessOptions, build_dataset, load_dataset
 from finrec_dgl.evaluation import evaluate
 from finrec_dgl.nn import HybridConfig
@@ -218,3 +218,29 @@ def test_tests_never_reach_training(dataset, tmp_path):
         for name, one in (("a", dataset), ("b", changed))
     ]
     assert same(weights(runs[0]), weights(runs[1]))
+
+
+def test_a_run_of_another_schema_is_refused(run, dataset, tmp_path):
+    """Catches a run of an earlier version that is read as what it is not."""
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(run.path, copy)
+    info = json.loads((copy / "run.json").read_text())
+    (copy / "run.json").write_text(json.dumps({**info, "schema": info["schema"] - 1}))
+    with pytest.raises(DataError, match=r"schema 1(.|\n)*schema 2(.|\n)*train again"):
+        load_run(copy, dataset)
+
+
+def test_a_run_computes_where_it_is_told_to(run, dataset, tmp_path):
+    """Catches a device that a run keeps from its training, or one that is found missing late."""
+    count = torch.cuda.device_count()
+    assert load_run(run.path, dataset, "cpu").config.device == "cpu"
+    with pytest.raises((UsageError, ConfigError)):
+        load_run(run.path, dataset, f"cuda:{count}")
+    pair = TrainConfig(device=f"cuda:{count}")
+    with pytest.raises(UsageError, match=f"no device cuda:{count}"):
+        train(dataset, tmp_path / "run", pair)
+    assert not (tmp_path / "run").exists()
+    told = train(dataset, tmp_path / "run", dataclasses.replace(CONFIG, epochs=1, device="cpu"))
+    assert told.config.device == "cpu"
