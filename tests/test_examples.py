@@ -13,6 +13,7 @@ TINY = ["--users", "80", "--epochs", "1"]
 CASES = {
     "quickstart.py": (TINY, ["NDCG@10 on test", "for customer", "1. "]),
     "own_tables.py": ([], ["ana buys home-loan", "yesterday", "interactions.csv"]),
+    "own_relation.py": (TINY, ["NDCG@10 ", "weight of its channel "]),
     "ablation.py": (["--off", "social", *TINY], ["without: ", "difference ", " customers"]),
 }
 

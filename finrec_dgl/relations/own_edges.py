@@ -47,7 +47,7 @@ class OwnEdges(Relation):
         """Return for each table the flat place (seed, item) and the edge of each message."""
         found: list[Tensor] = []
         for table in self.tables:
-            by_src, by_dst = batch.view.kept(f"edges {table[1]}", lambda t=table: _rows(batch, t))
+            by_src, by_dst = batch.view.kept(f"edges {table}", lambda t=table: _rows(batch, t))
             for here, there, rows in ((table[0], table[2], by_src), (table[2], table[0], by_dst)):
                 found += _messages(batch, here, there, rows)
         return tuple(found)
@@ -57,7 +57,7 @@ class OwnEdges(Relation):
         channels = []
         for number, table in enumerate(self.tables):
             features = batch.view.kept(
-                f"features {table[1]}", lambda t=table: _features(batch.view, t)
+                f"features {table}", lambda t=table: _features(batch.view, t)
             )
             amount = torch.exp((features @ self.feature[number]).clamp(max=20.0))
             message = amount.new_zeros(shape[0] * shape[1])
@@ -71,7 +71,7 @@ class OwnEdges(Relation):
 def _features(view: GraphView, table: tuple[str, str, str]) -> Tensor:
     """Return the features of the table's edges, float32 [E, F], standardised over them."""
     features = view.tensor(view.snapshot.edges[table].features)
-    if not len(features):
+    if not features.numel():
         return features
     spread = features.std(dim=0, correction=0)
     return (features - features.mean(dim=0)) / torch.where(spread > 0, spread, 1.0)
