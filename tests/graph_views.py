@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import torch
 from pair_models import shape_of
 from snapshots import DAY, make_dated_snapshot, with_pairs, without_text
 
@@ -39,6 +40,7 @@ def batch_of(view, users=None):
 
 def relation_of(kind, view, config=CONFIG, **shape):
     """A relation for the snapshot of ``view``; ``shape``: sizes that are not the snapshot's."""
+    torch.manual_seed(0)
     return kind(config, replace(shape_of(view.snapshot), **shape))
 
 

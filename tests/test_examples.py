@@ -18,6 +18,7 @@ CASES = {
     "open_in_dgl.py": ([], ["edges, from ", "64 edges to predict, 2 blocks"]),
     "open_in_pyg.py": ([], ["PyTorch Geometric is not"] if NO_PYG else ["for each of 40 items"]),
     "fusion_conv.py": ([], ["GATConv: ", "FusionGATConv: ", " of the items"]),
+    "own_relation.py": (TINY, ["NDCG@10 ", "weight of its channel "]),
     "ablation.py": (["--off", "social", *TINY], ["without: ", "difference ", " customers"]),
 }
 

@@ -69,12 +69,12 @@ def _features(view: GraphView, table: tuple[str, str, str]) -> Tensor:
 
     def make() -> Tensor:
         features = view.tensor(view.snapshot.edges[table].features)
-        if not len(features):
+        if not features.numel():
             return features
         spread = features.std(dim=0, correction=0)
         return (features - features.mean(dim=0)) / torch.where(spread > 0, spread, 1.0)
 
-    return view.kept(f"features of {table[1]}", make)
+    return view.kept(f"features of {table}", make)
 
 
 def _rows(view: GraphView, table: tuple[str, str, str]) -> tuple[tuple[Ragged, Tensor], ...]:
@@ -86,7 +86,7 @@ def _rows(view: GraphView, table: tuple[str, str, str]) -> tuple[tuple[Ragged, T
         src, dst = (torch.from_numpy(one.copy()).to(view.device) for one in (edges.src, edges.dst))
         return _by(src, dst, sizes[table[0]]), _by(dst, src, sizes[table[2]])
 
-    return view.kept(f"edges of {table[1]}", make)
+    return view.kept(f"edges of {table}", make)
 
 
 def _by(here: Tensor, there: Tensor, size: int) -> tuple[Ragged, Tensor]:

@@ -107,7 +107,7 @@ def episodes(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> list[
         whole = episode_of(one, one.snapshot, config.window_users, config.seed + number)
         seen[whole.users] += 1
         found.append(whole)
-        if share and text and number % 2 == 0:
+        if share and text:
             rng = np.random.default_rng((config.seed, number))
             hidden = rng.random(dataset.n_items) < share
             cold = without_nodes(one.snapshot, "item", hidden)

@@ -19,7 +19,7 @@ from small_bank import CUT, USERS, write_split, write_tables
 from finrec_dgl.base import files
 
 PREPROCESS = "preprocess source out --encoder none --quiet"
-TRAIN = "train data out --epochs 1 --set model.dim=8 --set model.heads=2 --quiet"
+TRAIN = "train data out --epochs 1 --set windows=2 --quiet"
 
 
 @dataclass(frozen=True)
@@ -383,7 +383,11 @@ CATALOGUE = (
     Bad("set without value", f"{TRAIN} --set lr", ("key=value",)),
     Bad("set of an unknown key", f"{TRAIN} --set model.layer=2", ("did you mean 'layers'",)),
     Bad("set of a wrong type", f"{TRAIN} --set lr=fast", ("lr is 'fast'", "float")),
-    Bad("heads that do not divide", f"{TRAIN} --set model.heads=3", ("does not divide dim",)),
+    Bad(
+        "heads that do not divide",
+        f"{TRAIN} --set model.readout=tower --set model.dim=8 --set model.heads=3",
+        ("does not divide dim",),
+    ),
     Bad("no configuration", f"{TRAIN} --config c.toml", ("c.toml", "cannot be read")),
     Bad(
         "configuration not TOML",

@@ -14,7 +14,7 @@ from small_bank import write_tables
 from finrec_dgl.cli import main
 
 SCRIPT = Path(__file__).resolve().parent.parent.parent / "benchmarks" / "accuracy.py"
-SMALL = ["--set", "model.dim=8", "--set", "model.heads=2", "--set", "epochs=1"]
+SMALL = ["--set", "windows=2", "--set", "epochs=1"]
 MODELS = "popularity,text,hybrid"
 
 
@@ -98,7 +98,7 @@ def test_several_data_sets_are_put_side_by_side(data, finrec, tmp_path):
     files = []
     for name, epochs in (("one", 1), ("two", 2)):
         files.append(tmp_path / f"{name}.toml")
-        files[-1].write_text(f"epochs = {epochs}\n[model]\ndim = 8\nheads = 2\n")
+        files[-1].write_text(f"epochs = {epochs}\nwindows = 2\n")
     out = tmp_path / "out"
     asked = ["benchmark", "accuracy", data, other, "--out", out, "--models", "popularity,hybrid"]
     asked += ["--seeds", 1, "--grid", "lr=[0.001,0.01]", "--budget", 2, "--valid-windows", 1]

@@ -6,7 +6,7 @@ import pytest
 from text_bank import write_bank
 from tiny_models import save_bert
 
-SMALL = ["--set", "model.dim=8", "--set", "model.heads=2", "--epochs", 1, "--quiet"]
+SMALL = ["--set", "windows=2", "--epochs", 1, "--quiet"]
 TUNING = ["--set", "finetune.steps=3", "--set", "finetune.rank=2", "--set", "finetune.batch_size=4"]
 
 

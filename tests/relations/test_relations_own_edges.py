@@ -1,96 +1,175 @@
-"""Messages over the user's own edge tables are what their formula says, by loops over edges."""
+"""Messages over the edge tables of the user: by loops, in either direction, of any two ends."""
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import pytest
 import torch
+from graph_views import CONFIG, NOBODY, batch_of, edges
+from pair_models import shape_of
 from snapshots import make_dated_snapshot
 
-from finrec_dgl.dataset.edges import ExtraEdges
-from finrec_dgl.relations import GraphView, ModelShape, OwnEdges, PairConfig, SeedBatch, log_share
+from finrec_dgl.dataset.snapshot import Snapshot
+from finrec_dgl.relations import GraphView, ModelShape, OwnEdges
 
-TABLES = {
-    ("user", "viewed", "item"): (30, 20),
-    ("item", "shown", "user"): (20, 30),
-    ("user", "pays", "user"): (30, 30),
-    ("item", "replaces", "item"): (20, 20),
-}
+VISITS, TALKS, PARTS = ("user", "visits", "item"), ("user", "talks", "user"), ("item", "of", "item")
+BACK = ("item", "shown", "user")
 
 
-def with_edges(snapshot, seed=0, count=25):
-    """``snapshot`` with an edge table of two features for each kind of ends."""
-    rng = np.random.default_rng(seed)
-    edges = {}
-    for table, (n_src, n_dst) in TABLES.items():
-        src, dst = (rng.integers(0, n, count).astype(np.int32) for n in (n_src, n_dst))
-        features = rng.normal(size=(count, 2)).astype(np.float32)
-        edges[table] = ExtraEdges(src, dst, None, features, ("a", "b"))
-    return replace(snapshot, edges=edges)
+@dataclass(frozen=True)
+class Table:
+    """Edges and their features."""
+
+    src: np.ndarray
+    dst: np.ndarray
+    features: np.ndarray
 
 
-def relation_of(snapshot, moved=True):
-    shape = ModelShape(30, 20, 0, edges=dict.fromkeys(snapshot.edges, 2))
-    relation = OwnEdges(PairConfig(), shape)
-    if moved:
-        torch.manual_seed(0)
-        with torch.no_grad():
-            for parameter in relation.parameters():
-                parameter.add_(torch.randn_like(parameter) * 0.5)
+@dataclass(frozen=True, eq=False)
+class Edged(Snapshot):
+    """A snapshot with edge tables."""
+
+    edges: dict = field(default_factory=dict)
+
+
+def edged(seed=0, tables=(VISITS, TALKS, PARTS, BACK), count=40, width=2):
+    """A dated snapshot with random edges, some of them double, and features of ``width``."""
+    snapshot, rng = make_dated_snapshot(seed), np.random.default_rng(seed)
+    sizes = {"user": snapshot.n_users, "item": snapshot.n_items}
+    given = {one.name: getattr(snapshot, one.name) for one in fields(Snapshot)}
+    given["edges"] = {
+        table: Table(
+            rng.integers(0, sizes[table[0]] - 1, count).astype(np.int32),
+            rng.integers(0, sizes[table[2]] - 1, count).astype(np.int32),
+            rng.normal(3, 2, (count, width)).astype(np.float32),
+        )
+        for table in tables
+    }
+    return Edged(**given)
+
+
+def relation_with(snapshot, seed=0):
+    """The relation away from its start."""
+    widths = {table: one.features.shape[1] for table, one in snapshot.edges.items()}
+    shape = shape_of(snapshot)
+    relation = OwnEdges(CONFIG, ModelShape(shape.n_users, shape.n_items, 0, edges=widths))
+    made = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for one in relation.parameters():
+            one.add_(torch.randn(one.shape, generator=made) * 0.5)
     return relation
 
 
-def message(snapshot, table, user, item, amounts):
-    """What reaches the pair over ``table``, by a loop over its edges."""
-    held = {u: set() for u in range(30)}
-    for u, i in zip(snapshot.pairs.user.tolist(), snapshot.pairs.item.tolist(), strict=True):
-        held[u].add(i)
-    edges, total = snapshot.edges[table], 0.0
-    ends = zip(edges.src.tolist(), edges.dst.tolist(), amounts, strict=True)
-    for src, dst, amount in ends:
-        if {table[0], table[2]} == {"user", "item"}:
-            pair = (src, dst) if table[0] == "user" else (dst, src)
-            total += amount * (pair == (user, item))
-        elif table[0] == "user":
-            total += amount * (src == user and item in held[dst])
-            total += amount * (dst == user and item in held[src])
-        else:
-            total += amount * (dst == item and src in held[user])
-            total += amount * (src == item and dst in held[user])
-    return total
+def channel_by_loop(snapshot, table, weight, floor):
+    """float [users, items]: the channel of one table."""
+    given, held = snapshot.edges[table], edges(snapshot)
+    message = np.zeros((snapshot.n_users, snapshot.n_items))
+    features = given.features.astype(np.float64)
+    spread = features.std(axis=0)
+    features = (features - features.mean(axis=0)) / np.where(spread > 0, spread, 1)
+    for src, dst, f in zip(given.src.tolist(), given.dst.tolist(), features, strict=True):
+        amount = math.exp(f @ weight)
+        ends = {(table[0], src, table[2], dst), (table[2], dst, table[0], src)}
+        directions = [(table[0], src, table[2], dst), (table[2], dst, table[0], src)]
+        if table[0] != table[2]:
+            directions = [one for one in ends if one[0] == "user"]
+        for here, one, there, other in directions:
+            if (here, there) == ("user", "item"):
+                message[one, other] += amount
+            elif (here, there) == ("user", "user"):
+                for item in held[other]:
+                    message[one, item] += amount
+            else:
+                for user, items in held.items():
+                    if one in items:
+                        message[user, other] += amount
+    found = np.zeros_like(message)
+    for user in range(snapshot.n_users):
+        free = np.array([item not in held[user] for item in range(snapshot.n_items)])
+        total = max((message[user] * free).sum(), 1e-9)
+        found[user] = np.log(message[user] / total * free.sum() + math.exp(floor)) - floor
+    return found
 
 
-@pytest.mark.parametrize("table", TABLES, ids=lambda one: one[1])
-def test_messages_by_pair(table):
-    """Catches an edge in one direction only, of another table, or with another edge's features."""
-    snapshot = with_edges(make_dated_snapshot(0))
-    relation, view = relation_of(snapshot), GraphView(snapshot)
-    batch = SeedBatch(view, view.seeds(np.arange(30)))
-    found = relation(batch, relation.sample(batch)).detach()
-    number = list(TABLES).index(table)
-    features = snapshot.edges[table].features.astype(np.float64)
-    scaled = (features - features.mean(0)) / features.std(0)
-    amounts = np.exp(scaled @ relation.feature[number].detach().double().numpy())
-    expected = torch.tensor(
-        [[message(snapshot, table, u, i, amounts) for i in range(20)] for u in range(30)]
-    )
-    floor = relation.floor[number].detach()
-    share = log_share(expected.float(), batch.free, floor.exp()) - floor
-    np.testing.assert_allclose(found[..., number], share, atol=1e-4)
-
-
-def test_nothing_reaches_an_item_without_an_edge():
-    """Catches a channel that says something where there is no edge, and its weights' gradients."""
-    snapshot = with_edges(make_dated_snapshot(1), count=0)
-    relation, view = relation_of(snapshot), GraphView(snapshot)
-    batch = SeedBatch(view, view.seeds(np.arange(30)))
+@pytest.mark.parametrize("table", [VISITS, TALKS, PARTS, BACK], ids=lambda one: one[1])
+@pytest.mark.parametrize("width", [0, 2])
+def test_channels_by_edge(table, width):
+    """Catches an edge of one direction, another edge's features, and a channel of another table."""
+    snapshot = edged(width=width)
+    relation, batch = relation_with(snapshot), batch_of(GraphView(snapshot))
     found = relation(batch, relation.sample(batch))
-    assert found.shape == (30, 20, len(TABLES))
+    number = list(snapshot.edges).index(table)
+    assert relation.channel_names()[number] == f"edges {table[1]}"
+    weight = relation.feature[number].detach().double().numpy()
+    floor = relation.floor[number].item()
+    expected = channel_by_loop(snapshot, table, weight, floor)
+    np.testing.assert_allclose(found[..., number].detach(), expected, atol=1e-3)
+    found.square().sum().backward()
+    assert relation.floor.grad[number].abs() > 1e-3
+    assert not width or relation.feature[number].grad.abs().max() > 1e-3
+
+
+def test_without_tables_there_is_no_channel():
+    """Catches a channel, or weights, of no edges."""
+    snapshot = edged(tables=())
+    assert relation_with(snapshot).channel_names() == ()
+
+
+def test_a_table_without_edges_tells_nothing():
+    """Catches a mean over no edges, and messages that come from nowhere."""
+    snapshot = edged(count=0)
+    relation, batch = relation_with(snapshot), batch_of(GraphView(snapshot))
+    found = relation(batch, relation.sample(batch))
     np.testing.assert_allclose(found.detach(), 0.0, atol=1e-6)
-    found.sum().backward()
-    assert torch.isfinite(relation.floor.grad).all()
 
 
-def test_a_data_set_without_edge_tables_has_no_channel():
-    """Catches a channel of nothing."""
-    assert OwnEdges(PairConfig(), ModelShape(30, 20, 0)).channel_names() == ()
+def test_features_that_are_all_alike_change_nothing():
+    """Catches a division by a spread of nothing."""
+    snapshot = edged()
+    for one in snapshot.edges.values():
+        one.features[:] = 7.0
+    relation, batch = relation_with(snapshot), batch_of(GraphView(snapshot))
+    found = relation(batch, relation.sample(batch))
+    assert torch.isfinite(found).all()
+    with torch.no_grad():
+        for one in relation.feature:
+            one.zero_()
+    assert torch.equal(found, relation(batch, relation.sample(batch)))
+
+
+def test_some_seeds_have_the_channels_that_all_have():
+    """Catches rows that are mixed up, and a seed that is asked for twice."""
+    snapshot = edged()
+    relation, view = relation_with(snapshot), GraphView(snapshot)
+    every, some = batch_of(view), batch_of(view, [9, 3, NOBODY, 3])
+    whole = relation(every, relation.sample(every))
+    found = relation(some, relation.sample(some))
+    torch.testing.assert_close(found, whole[[9, 3, NOBODY, 3]])
+
+
+def test_an_altered_row_is_read_as_it_stands():
+    """Catches items of the user's own node where another history is given."""
+    snapshot = edged(tables=(PARTS,))
+    relation, view = relation_with(snapshot), GraphView(snapshot)
+    one, other = batch_of(view, [3]), batch_of(view, [11])
+    mixed = type(one)(view, type(one.seeds)(one.seeds.user, *seed_parts(other.seeds)))
+    found = relation(mixed, relation.sample(mixed))
+    torch.testing.assert_close(found, relation(other, relation.sample(other)))
+
+
+def seed_parts(seeds):
+    """What is known of seeds but who they are."""
+    return seeds.history, seeds.age, seeds.text, seeds.connected
+
+
+def test_two_tables_of_one_name_are_apart():
+    """Catches the edges of one table in the channel of another of the same name."""
+    tables = (("user", "same", "item"), ("user", "same", "user"))
+    snapshot = edged(tables=tables)
+    relation, batch = relation_with(snapshot), batch_of(GraphView(snapshot))
+    found = relation(batch, relation.sample(batch))
+    for number, table in enumerate(tables):
+        weight = relation.feature[number].detach().double().numpy()
+        expected = channel_by_loop(snapshot, table, weight, relation.floor[number].item())
+        np.testing.assert_allclose(found[..., number].detach(), expected, atol=1e-3)

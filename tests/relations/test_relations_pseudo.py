@@ -59,8 +59,8 @@ def test_the_gradient_is_that_of_the_formula():
     total(weight).backward()
     gradient = relation.labels.project.weight.grad.clone()
     step = torch.randn(weight.shape, generator=torch.Generator().manual_seed(0)).double()
-    slope = (total(weight + 1e-6 * step) - total(weight - 1e-6 * step)) / 2e-6
-    np.testing.assert_allclose((gradient * step).sum(), slope.detach(), rtol=1e-5)
+    slope = (total(weight + 1e-5 * step) - total(weight - 1e-5 * step)) / 2e-5
+    np.testing.assert_allclose((gradient * step).sum(), slope.detach(), rtol=1e-4)
 
 
 def test_without_text_or_classes_there_is_no_channel():
