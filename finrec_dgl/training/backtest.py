@@ -91,7 +91,7 @@ def past_tasks(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> lis
 def episodes(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> list[Episode]:
     """The episodes that what is known in ``snapshot`` makes: see ``past_tasks``.
 
-    With the pair readout every second window comes once more, with a share of the items
+    With the pair readout each window comes once more, with a share of the items
     (``cold_share``, drawn for each) known by text alone, so that the model learns where new ones
     stand among the others. Raises DataError where there is not one with enough to predict.
     """

@@ -179,16 +179,20 @@ def test_no_target_of_an_episode_is_known_in_it(dataset, stage, end):
         assert len(one.snapshot.texts.post_user) == told.sum()
 
 
-def test_each_episode_knows_other_products_by_text_alone(told, dataset):
-    """Catches cold products that keep a trace, are no targets, are the same throughout, or come
-    where there is no text."""
+def test_each_window_comes_once_more_with_other_items_known_by_text_alone(told, dataset):
+    """Catches cold items that keep a trace, are no targets, are the same throughout, or come where
+    there is no text, and a window that comes with cold items only."""
     config = dataclasses.replace(
         CONFIG,
         model=dataclasses.replace(CONFIG.model, pair=dataclasses.replace(PAIR, cold_share=0.5)),
     )
-    found = episodes(told, told.snapshot("fit"), config)
+    every = episodes(told, told.snapshot("fit"), config)
     plain = windows(told, told.cut, config.windows, config.window_step, config.warm_up)
-    draws = set()
+    for one, whole in zip(every[::2], plain, strict=True):
+        assert not one.cold
+        assert len(one.snapshot.pairs) == len(whole.snapshot.pairs)
+    found, draws = every[1::2], set()
+    assert all(one.cold for one in found)
     for one, whole in zip(found, plain, strict=True):
         sold = np.bincount(one.snapshot.pairs.item, minlength=told.n_items)
         before = np.bincount(whole.snapshot.pairs.item, minlength=told.n_items)
@@ -661,8 +665,9 @@ def test_a_start_knows_no_target_of_any_window(told, undated_told):
     """Catches classes of pseudo-labels, or learned vectors, made of what windows ask for."""
     for data, config in ((told, CONFIG), (undated_told, HIDING)):
         snapshot = data.snapshot("train")
-        found = episodes(data, snapshot, config)
-        origin = known_in_all(found, snapshot)
+        every = episodes(data, snapshot, config)
+        origin = known_in_all(every, snapshot)
+        found = [one for one in every if not one.cold]
         known = pairs_of(origin.pairs.user, origin.pairs.item)
         assert known
         for one in found:
@@ -739,7 +744,7 @@ def test_no_hidden_pair_is_known_in_its_episode(undated, stage):
     snapshot = undated.snapshot(stage)
     known = pairs_of(snapshot.pairs.user, snapshot.pairs.item)
     found = episodes(undated, snapshot, HIDING)
-    assert len(found) == HIDING.windows
+    assert len([one for one in found if not one.cold]) == HIDING.windows
     for one in found:
         held = pairs_of(one.snapshot.pairs.user, one.snapshot.pairs.item)
         asked = pairs_of(one.users[one.row], one.item)
