@@ -19,7 +19,7 @@ from finrec_dgl.training import TrainConfig
 from finrec_dgl.training.config import LOSSES
 
 FORMS = (REFERENCE, "paper")
-"""The full forms: the hybrid over derived relations, and the paper's over observed ones."""
+"""The full forms: the hybrid with the pair readout, and the paper's tower readout."""
 
 WITHOUT: Mapping[str, Mapping[str, Any]] = {
     f"without-{part.replace('_', '-')}": {f"model.{part}": False} for part in PARTS
@@ -58,7 +58,7 @@ def variants_of(form: str, config: TrainConfig) -> dict[str, Mapping[str, Any]]:
 def form_of(form: str, config: TrainConfig, epochs: int | None = None) -> TrainConfig:
     """The full form: ``config`` itself, or the paper's (``plain_form``) with at most ``epochs``.
 
-    Raises ConfigError where the hybrid is asked for and ``config`` is not over derived relations.
+    Raises ConfigError where the hybrid is asked for and ``config`` has another readout than pair.
     """
     if form == "paper":
         return plain_form(config, epochs)

@@ -43,13 +43,13 @@ HYBRID_GRID: Mapping[str, Sequence[Any]] = {
     "model.stream_one": (True, False),
     "model.pair.text_channels": (False, True),
 }
-"""What is tried of the hybrid over derived relations, beside its configuration as given."""
+"""What is tried of the hybrid with the pair readout, beside its configuration as given."""
 
 TEXT_GRID: Mapping[str, Sequence[Any]] = {"lambda_start": (1e-3, 1e-2)}
 """The same without a graph, and so without streams to choose from."""
 
 PLAIN_GRID: Mapping[str, Sequence[Any]] = {"lr": (1e-4, 1e-3)}
-"""What is tried of a model over observed relations."""
+"""What is tried of a model with the tower readout."""
 
 GNN_GRID: Mapping[str, Sequence[Any]] = {"lr": (1e-4, 1e-3), "loss": ("softmax", "bpr")}
 """What is tried of graph attention without text."""
@@ -121,7 +121,7 @@ class Choice:
 
 
 def plain_form(config: TrainConfig, epochs: int | None = None) -> TrainConfig:
-    """The paper's form with every part on: of ``config`` where that predicts observed relations,
+    """The paper's form with every part on: of ``config`` where that has the tower readout,
     else the plain defaults with its seed. ``epochs``: at most so many, stopping early."""
     if config.model.readout != "tower" or config.loss == "backtest":
         config = TrainConfig.plain(seed=config.seed)

@@ -119,7 +119,7 @@ def ablation(
 ) -> None:
     """Take the hybrid and the paper's form apart: each part off or otherwise, against the whole.
 
-    The hybrid is that of --config, over derived relations.
+    The hybrid is that of --config, with the pair readout.
     """
     with Output(json=json, quiet=quiet, debug=debug) as output:
         opened = open_all(datasets, config, sets)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.kernels import KERNELS
 from finrec_dgl.relations import PairConfig
+from finrec_dgl.relations.base import relation_problems
 
 READOUTS = ("pair", "tower")
 FUSIONS = ("gate", "concat", "sum", "text", "graph")
@@ -20,9 +21,8 @@ PSEUDO_TARGETS = ("prototypes", "columns", "file")
 class HybridConfig:
     """What the model is made of. Raises ConfigError, naming every field out of range.
 
-    ``relations``     ``derived``: attention and convolution over relations made of interactions,
-                      texts and ties, between users alike and between products, see ``derived``;
-                      ``observed``: over interactions and ties themselves, the paper's plain form
+    ``readout``       ``pair``: scores from the messages that reach a user and an item, see ``pair``;
+                      ``tower``: fused vectors of nodes, the paper's plain form
     ``text``          use the text vectors e_i and with them the pseudo-labels
     ``graph``         use message passing and, with it, learned node vectors
     ``pseudo``        predict pseudo-labels y_i and feed them in beside e_i (formulas 2 and 3)
@@ -105,6 +105,7 @@ class HybridConfig:
             *choice("ids_start", self.ids_start, IDS_STARTS),
             *choice("pseudo_target", self.pseudo_target, PSEUDO_TARGETS),
             *choice("kernels", self.kernels, KERNELS),
+            *(f"pair.relations: {one}" for one in relation_problems(self.pair.relations)),
         ]
         for name in ("dim", "dim_two", "layers", "linear_layers", "heads", "pseudo_classes"):
             if getattr(self, name) < 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
@@ -159,6 +159,13 @@ def known_relations() -> Mapping[str, type[Relation]]:
     return dict(_RELATIONS)
 
 
+def relation_problems(names: Sequence[str]) -> list[str]:
+    """Return what is wrong with a list of relations: names that are unknown or stand twice."""
+    problems = [problem for name in names for problem in choice("relation", name, [*_RELATIONS])]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return problems + [f"relation {name!r} is listed twice" for name in twice]
+
+
 def relations_of(config: PairConfig, shape: ModelShape) -> list[Relation]:
     """Return the relations that ``config`` lists, made for a data set of ``shape``.
 
@@ -167,12 +174,7 @@ def relations_of(config: PairConfig, shape: ModelShape) -> list[Relation]:
     ConfigError
         If a name is unknown or listed twice.
     """
-    problems = [
-        problem for name in config.relations for problem in choice("relation", name, [*_RELATIONS])
-    ]
-    twice = sorted({name for name in config.relations if config.relations.count(name) > 1})
-    problems += [f"relation {name!r} is listed twice" for name in twice]
-    refuse(problems, where="model.pair.relations")
+    refuse(relation_problems(config.relations), where="model.pair.relations")
     return [_RELATIONS[name](config, shape) for name in config.relations]
 
 

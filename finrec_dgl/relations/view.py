@@ -36,11 +36,14 @@ class Seeds:
     user : Tensor
         int64 [B]: their nodes.
     history : Ragged
-        The items each has interacted with; ``age`` float32 [entries]: days since the last time.
+        The items whose messages reach each seed: all it has interacted with, or those that were
+        drawn; ``age`` float32 [entries]: days since the last time.
     text : Tensor
         float32 [B, d], zero for a user without text.
     connected : Ragged
         The users connected to each by a tie of any kind, in either direction.
+    seen : tuple of Ragged and Tensor, optional
+        All items each has interacted with, and their ages, where ``history`` was drawn.
     """
 
     user: Tensor
@@ -48,6 +51,7 @@ class Seeds:
     age: Tensor
     text: Tensor
     connected: Ragged
+    seen: tuple[Ragged, Tensor] | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -68,9 +72,10 @@ class Seeds:
         return self.history.values.long()
 
     def free(self, n_items: int) -> Tensor:
-        """Return bool [B, n_items]: the items that are not in each row's history."""
+        """Return bool [B, n_items]: the items that each seed has not interacted with."""
+        items, _ = self.seen or (self.history, self.age)
         free = torch.ones(len(self), n_items, dtype=torch.bool, device=self.device)
-        free[self.row, self.item] = False
+        free[items.row, items.values.long()] = False
         return free
 
     def covariates(self) -> Tensor:
@@ -79,10 +84,11 @@ class Seeds:
         The days without an interaction count between 6 and 400: beyond that few users of any
         training window lie, and a slope learned from them would be extrapolated.
         """
-        count = self.history.counts
+        items, age = self.seen or (self.history, self.age)
+        count = items.counts
         none = count == 0
-        idle = self.age.new_full((len(self),), _LONGEST)
-        idle = idle.scatter_reduce(0, self.row, self.age, "amin")
+        idle = age.new_full((len(self),), _LONGEST)
+        idle = idle.scatter_reduce(0, items.row, age, "amin")
         middle = (torch.log1p(idle) - _IDLE_MIDDLE).clamp(-_IDLE_BOUND, _IDLE_BOUND)
         known = torch.log(count.clamp(min=1).float())
         return torch.stack([known, middle.masked_fill(none, 0.0), none.float()], dim=1)
@@ -170,18 +176,19 @@ class GraphView:
     def seeds(self, users: np.ndarray | Sequence[int] | Tensor) -> Seeds:
         """Return the users ``users`` int [B] with everything known of them at this time."""
         user = torch.as_tensor(np.asarray(users, np.int64)).to(self.device)
-        history, places = self._history(user)
+        history, places = self.user_items.rows(user)
+        age, seen = self.age[places], None
+        if self.fanouts.items >= 0:
+            seen = history, age
+            history = self._drawn_items(user, self.fanouts.items, 1)
+            age = self.age[self._places(user[history.row], history.values)]
         connected, _ = self.connections.rows(user)
-        return Seeds(user, history, self.age[places], self.user_text[user], connected)
+        return Seeds(user, history, age, self.user_text[user], connected, seen)
 
-    def _history(self, user: Tensor) -> tuple[Ragged, Tensor]:
-        """Return the items of ``user`` [B], as many as the fanouts allow, and their places."""
-        if self.fanouts.items < 0:
-            return self.user_items.rows(user)
-        drawn = self._drawn_items(user, self.fanouts.items, 1)
+    def _places(self, user: Tensor, item: Tensor) -> Tensor:
+        """Return where the pairs of ``user`` and ``item`` [n] stand in ``user_items``, int64."""
         keys = self.user_items.row * self.n_items + self.user_items.values
-        places = torch.searchsorted(keys, user[drawn.row] * self.n_items + drawn.values)
-        return drawn, places
+        return torch.searchsorted(keys, user * self.n_items + item)
 
     def _drawn_items(self, user: Tensor, fanout: int, hop: int) -> Ragged:
         """Return at most ``fanout`` items of each of ``user``, drawn without replacement."""
@@ -197,8 +204,7 @@ class GraphView:
             return self.user_items, torch.arange(len(self.age), device=self.device)
         user = torch.arange(self.n_users, device=self.device)
         drawn = self._drawn_items(user, self.fanouts.peer_items, 3)
-        keys = self.user_items.row * self.n_items + self.user_items.values
-        return drawn, torch.searchsorted(keys, drawn.row * self.n_items + drawn.values)
+        return drawn, self._places(drawn.row, drawn.values)
 
     def drawn_users(self, items: Tensor) -> Ragged:
         """Return users of each of ``items`` int64 [n], as many as the fanouts allow."""

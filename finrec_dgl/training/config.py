@@ -84,7 +84,7 @@ class TrainConfig:
                       without, only the positive itself is not
     ``lambda_rec``, ``lambda_pseudo``, ``lambda_reg``  weights of the joint loss (formula 7);
                       ``lambda_reg`` is on dense weights, ``lambda_ids`` on learned node vectors,
-                      ``lambda_start`` on the distance of derived relations' weights to their start
+                      ``lambda_start`` on the distance of the pair readout's weights to their start
     ``lr``            Adam's step size;  ``clip``: largest norm of the gradient
     ``lr_schedule``   ``constant``, or ``cosine``: ``lr`` falls to 0 over the epochs
     ``steps``         batches an epoch, of those that there are; 0: all, each interaction once

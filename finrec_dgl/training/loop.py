@@ -291,7 +291,9 @@ def _check_resumable(run: Path, dataset: Dataset, config: TrainConfig) -> None:
         )
     before = read_json(run / "config.json", what="run's configuration")
     after = to_mapping(config)
-    changed = sorted(key for key in after if before.get(key) != after[key])
+    # a run may go on elsewhere than it began
+    compared = [key for key in after if key != "device"]
+    changed = sorted(key for key in compared if before.get(key) != after[key])
     if changed:
         raise UsageError(
             f"the run was begun with another configuration: {', '.join(changed)} differ",

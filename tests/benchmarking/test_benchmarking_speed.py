@@ -159,7 +159,7 @@ def test_startup_tells_both_commands(tmp_path):
     """Catches commands whose failure is timed as an answer."""
     found = told("startup", tmp_path)
     cold = "recommend --user, cold"
-    assert set(found["compared"]) == {"--help", cold, f"{cold}, observed relations"}
+    assert set(found["compared"]) == {"--help", cold, f"{cold}, tower readout"}
     assert "--data" in found["fartrans"]
 
 

@@ -19,7 +19,7 @@ from finrec_dgl.benchmarking.speed.timing import Settings, alternate
 COMMAND = ("-m", "finrec_dgl.cli")
 FORMS = {
     "": ("--set", "windows=2"),
-    ", observed relations": ("--set", "model.readout=tower", "--set", "steps=5"),
+    ", tower readout": ("--set", "model.readout=tower", "--set", "steps=5"),
 }
 """By what is added to a comparison's name: how a model is trained in a moment."""
 
