@@ -7,7 +7,7 @@ import torch
 from pair_models import shape_of
 from snapshots import DAY, make_dated_snapshot, with_pairs, without_text
 
-from finrec_dgl.relations import GraphView, PairConfig, SeedBatch
+from finrec_dgl.relations import GraphTensors, PairConfig, SeedBatch
 
 CONFIG = PairConfig(
     ease=(20.0, 200.0), holding_half_lives=(40.0, 0.0), ranks=(2, 4), peer_half_lives=(20.0, 100.0)
@@ -30,7 +30,7 @@ MISSING = {
 
 def make_view(seed=0, **others):
     """The view of a dated snapshot; ``others`` are of the snapshot."""
-    return GraphView(make_dated_snapshot(seed, **others))
+    return GraphTensors(make_dated_snapshot(seed, **others))
 
 
 def batch_of(view, users=None):

@@ -21,7 +21,7 @@ PSEUDO_TARGETS = ("prototypes", "columns", "file")
 class HybridConfig:
     """What the model is made of. Raises ConfigError, naming every field out of range.
 
-    ``readout``       ``pair``: scores from the messages that reach a user and an item, see ``pair``;
+    ``readout``       ``pair``: scores from the messages that reach a pair, see the field ``pair``;
                       ``tower``: fused vectors of nodes, the paper's plain form
     ``text``          use the text vectors e_i and with them the pseudo-labels
     ``graph``         use message passing and, with it, learned node vectors

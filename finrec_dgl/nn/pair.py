@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.nn.config import HybridConfig
-from finrec_dgl.relations import GraphView, ModelShape, Relation, SeedBatch, Seeds, relations_of
+from finrec_dgl.relations import GraphTensors, ModelShape, Relation, SeedBatch, Seeds, relations_of
 from finrec_dgl.relations.base import GRAPH_ATTENTION, GRAPH_CONVOLUTION, PSEUDO, TEXT
 from finrec_dgl.relations.pseudo import Pseudo
 from finrec_dgl.relations.text_near import (
@@ -141,20 +141,20 @@ class PairRecommender(nn.Module):
         return None
 
     def prepare(
-        self, view: GraphView, seed: int = 0, progress: Progress = SILENT, name: str = "all"
+        self, view: GraphTensors, seed: int = 0, progress: Progress = SILENT, name: str = "all"
     ) -> None:
         """Let relations learn in ``view`` what they need there; ``name`` says which view it is."""
         for one in self.listed():
             one.prepare(view, seed, progress, name)
 
     @torch.no_grad()
-    def settle(self, view: GraphView) -> None:
+    def settle(self, view: GraphTensors) -> None:
         """Keep with the weights what relations learned in ``view``, to score in it later."""
         for one in self.listed():
             one.settle(view)
 
     @torch.no_grad()
-    def evidence(self, view: GraphView, seeds: Seeds) -> Evidence:
+    def evidence(self, view: GraphTensors, seeds: Seeds) -> Evidence:
         """Return what ``view`` says of ``seeds``; ``forward`` scores it any number of times."""
         batch = SeedBatch(view, seeds)
         sampled = {one.name: one.sample(batch) for one in self.listed()}
@@ -220,7 +220,7 @@ class PairRecommender(nn.Module):
         """Return w_c(u) for users of ``covariates`` [B, 3]: float [B, channels]."""
         return self.weight + covariates @ self.slope
 
-    def text_share(self, view: GraphView) -> Tensor:
+    def text_share(self, view: GraphTensors) -> Tensor:
         """Return g_i, float [I]: the share of text; without the graph 1 for an item with a text."""
         share = torch.ones_like(view.item_count)
         if self.config.graph:
@@ -228,14 +228,14 @@ class PairRecommender(nn.Module):
             share = torch.where(view.item_count == 0, share, k / (k + view.item_count))
         return torch.where(described(view, self.config.pair), share, torch.zeros_like(share))
 
-    def text_columns(self, view: GraphView) -> Tensor | None:
+    def text_columns(self, view: GraphTensors) -> Tensor | None:
         """Return the items with a share of text, int64 [C]; None where there are none."""
         if not self.has_text:
             return None
         columns = view.kept("text columns", lambda: self.text_share(view).nonzero().squeeze(1))
         return columns if len(columns) else None
 
-    def pseudo_logits(self, view: GraphView) -> dict[str, Tensor]:
+    def pseudo_logits(self, view: GraphTensors) -> dict[str, Tensor]:
         """Return the logits of y (formula 2) of all items and users, [n, classes] each."""
         if self.pseudo is None:
             return {}

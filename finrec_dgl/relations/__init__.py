@@ -19,13 +19,13 @@ from finrec_dgl.relations.spectral import Spectral
 from finrec_dgl.relations.text_near import TextNear
 from finrec_dgl.relations.ties import Ties
 from finrec_dgl.relations.vectors import Vectors, learn_vectors
-from finrec_dgl.relations.view import GraphView, SeedBatch, Seeds
+from finrec_dgl.relations.view import GraphTensors, SeedBatch, Seeds
 
 __all__ = [
     "Burstiness",
     "Cosine",
     "Ease",
-    "GraphView",
+    "GraphTensors",
     "ModelShape",
     "OwnEdges",
     "PairConfig",

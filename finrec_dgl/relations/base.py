@@ -13,7 +13,7 @@ from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.base.errors import ConfigError
 from finrec_dgl.base.progress import Progress
 from finrec_dgl.relations.config import PairConfig
-from finrec_dgl.relations.view import GraphView, SeedBatch
+from finrec_dgl.relations.view import GraphTensors, SeedBatch
 
 FLOOR = 0.05
 """An item without a message has this share of an even split."""
@@ -100,15 +100,15 @@ class Relation(nn.Module):
         """Return where the weights of the channels start, float [channels]; 0 by default."""
         return torch.zeros(len(self.channel_names()))
 
-    def prepare(self, view: GraphView, seed: int, progress: Progress, name: str) -> None:
+    def prepare(self, view: GraphTensors, seed: int, progress: Progress, name: str) -> None:
         """Learn what this relation needs in ``view``, before anything is sampled.
 
         Nothing by default. Called once for each view of a training; ``name`` says which, for
-        ``progress``. What is learned is kept with the view (``GraphView.kept``), so it is of the
+        ``progress``. What is learned is kept with the view (``GraphTensors.kept``), so it is of the
         view's own time.
         """
 
-    def settle(self, view: GraphView) -> None:
+    def settle(self, view: GraphTensors) -> None:
         """Take what scoring in ``view`` needs into the weights; by default nothing."""
 
     def sample(self, batch: SeedBatch) -> Tensor | tuple[Tensor, ...]:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from finrec_dgl.graph.filters import CosineFilter
 from finrec_dgl.relations.base import Relation, log_share, register_relation, stacked
-from finrec_dgl.relations.view import GraphView, SeedBatch, Seeds
+from finrec_dgl.relations.view import GraphTensors, SeedBatch, Seeds
 
 
 def fade(age: Tensor, half_life: float) -> Tensor:
@@ -48,7 +48,7 @@ class Cosine(Relation):
             return [seeds.message(near, fade(seeds.age, one)) for one in lives]
         return [view.tensor(near(_faded(seeds, one, view.n_items))) for one in lives]
 
-    def _filter(self, view: GraphView) -> CosineFilter | Tensor:
+    def _filter(self, view: GraphTensors) -> CosineFilter | Tensor:
         """Return the filter, as one dense matrix where there are few items."""
         config = self.config
         by = (config.cosine_alpha, config.cosine_users, config.cosine_shrink)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from finrec_dgl.graph.ease import ease_filters, near_ease_filters
 from finrec_dgl.relations.base import Relation, log_share, register_relation, stacked
-from finrec_dgl.relations.view import GraphView, SeedBatch, Seeds
+from finrec_dgl.relations.view import GraphTensors, SeedBatch, Seeds
 
 
 @register_relation
@@ -45,7 +45,7 @@ class Ease(Relation):
         history = _sparse(seeds, view.n_items)
         return [view.tensor((history @ one).toarray()) for one in filters]
 
-    def _filters(self, view: GraphView) -> list[Any]:
+    def _filters(self, view: GraphTensors) -> list[Any]:
         """Return B for each penalty: dense tensors, or SciPy matrices with ``ease_near``."""
         matrix, config = sp.csr_array(view.snapshot.matrix()), self.config
         if config.ease_near:

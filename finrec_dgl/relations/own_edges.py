@@ -15,7 +15,7 @@ from finrec_dgl.relations.base import (
     stacked,
 )
 from finrec_dgl.relations.config import PairConfig
-from finrec_dgl.relations.view import GraphView, SeedBatch
+from finrec_dgl.relations.view import GraphTensors, SeedBatch
 
 
 @register_relation
@@ -64,7 +64,7 @@ class OwnEdges(Relation):
         return stacked(channels)
 
 
-def _features(view: GraphView, table: tuple[str, str, str]) -> Tensor:
+def _features(view: GraphTensors, table: tuple[str, str, str]) -> Tensor:
     """Return the features of the table's edges, float32 [E, F], standardised over them."""
 
     def make() -> Tensor:
@@ -77,7 +77,7 @@ def _features(view: GraphView, table: tuple[str, str, str]) -> Tensor:
     return view.kept(f"features of {table}", make)
 
 
-def _rows(view: GraphView, table: tuple[str, str, str]) -> tuple[tuple[Ragged, Tensor], ...]:
+def _rows(view: GraphTensors, table: tuple[str, str, str]) -> tuple[tuple[Ragged, Tensor], ...]:
     """Return the table's edges by source and by destination: the other ends, and edge numbers."""
 
     def make() -> tuple[tuple[Ragged, Tensor], ...]:

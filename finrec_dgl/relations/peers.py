@@ -19,7 +19,7 @@ from finrec_dgl.relations.base import (
 from finrec_dgl.relations.config import PairConfig
 from finrec_dgl.relations.cosine import fade
 from finrec_dgl.relations.spectral import PEER_RANK, item_directions
-from finrec_dgl.relations.view import GraphView, SeedBatch, Seeds
+from finrec_dgl.relations.view import GraphTensors, SeedBatch, Seeds
 
 PEER_FEATURES = (
     *("log idf cosine", "log cosine", "text", "connected", "spectral"),
@@ -66,7 +66,7 @@ class Peers(Relation):
         peers = self._peers(batch.view, batch.seeds)
         return peers, self._features(batch.view, batch.seeds, peers)
 
-    def _peers(self, view: GraphView, seeds: Seeds) -> Tensor:
+    def _peers(self, view: GraphTensors, seeds: Seeds) -> Tensor:
         """Return the peers of each seed, int32 [B, k], -1 where there are fewer."""
         items, local = torch.unique(seeds.item, return_inverse=True)
         place = torch.zeros(view.n_items, dtype=torch.int32, device=view.device)
@@ -88,7 +88,7 @@ class Peers(Relation):
         )
         return near_users(query, self.config.peers)
 
-    def _features(self, view: GraphView, seeds: Seeds, peers: Tensor) -> Tensor:
+    def _features(self, view: GraphTensors, seeds: Seeds, peers: Tensor) -> Tensor:
         """Return f_uv, float32 [B, k, F]; rows of absent peers are of user 0 and masked later."""
         at = peers.clamp(min=0).long()
         shared = shared_items(seeds.history, peers, view.user_items, _idf(view).square())
@@ -128,7 +128,7 @@ class Peers(Relation):
         heads = range(message.shape[1])
         return stacked([log_share(message[:, h], batch.free, self.floor[h].exp()) for h in heads])
 
-    def _kernels(self, view: GraphView) -> Tensor:
+    def _kernels(self, view: GraphTensors) -> Tensor:
         """Return kappa_h of the age of each edge, float32 [heads, edges of ``peer_items``].
 
         Where items are drawn, each stands for as many as were left out.
@@ -143,24 +143,24 @@ class Peers(Relation):
         return torch.stack(found) * stands_for[items.row]
 
 
-def _idf(view: GraphView) -> Tensor:
+def _idf(view: GraphTensors) -> Tensor:
     """Return log((U + 1) / (users of the item + 1)), float32 [I]."""
     return torch.log((view.n_users + 1) / (view.item_count + 1))
 
 
-def _idf_length(view: GraphView, items: Ragged, row: Tensor) -> Tensor:
+def _idf_length(view: GraphTensors, items: Ragged, row: Tensor) -> Tensor:
     """Return the length of each row of items weighted by idf, float32 [rows]."""
     square = _idf(view).square()[items.values.long()]
     return square.new_zeros(len(items)).index_add_(0, row, square).sqrt()
 
 
-def _user_scale(view: GraphView) -> Tensor:
+def _user_scale(view: GraphTensors) -> Tensor:
     """Return 1 / the idf-weighted length of each user's items, float32 [U]."""
     items = view.user_items
     return 1 / _idf_length(view, items, items.row).clamp(min=1e-9)
 
 
-def _spectral_users(view: GraphView, config: PairConfig) -> tuple[Tensor, Tensor]:
+def _spectral_users(view: GraphTensors, config: PairConfig) -> tuple[Tensor, Tensor]:
     """Return each user's place in the leading subspace [U, r] at length 1, and what leads there.
 
     The second, float32 [I, r], is summed over a user's items.

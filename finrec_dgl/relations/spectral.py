@@ -7,13 +7,13 @@ from torch import Tensor
 
 from finrec_dgl.graph.filters import normalised, singular_vectors
 from finrec_dgl.relations.base import Relation, log_share, register_relation, stacked
-from finrec_dgl.relations.view import GraphView, SeedBatch
+from finrec_dgl.relations.view import GraphTensors, SeedBatch
 
 PEER_RANK = 16
 """Dimensions in which users are compared."""
 
 
-def item_directions(view: GraphView, ranks: tuple[int, ...]) -> Tensor:
+def item_directions(view: GraphTensors, ranks: tuple[int, ...]) -> Tensor:
     """Return the right singular vectors of D_u^-1/2 X D_i^-1/2 as of ``view``, float32 [I, r].
 
     r is the largest of ``ranks`` and ``PEER_RANK``, or fewer where the graph has fewer.

@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from finrec_dgl.relations.base import TEXT, Relation, log_share, register_relation, stacked
 from finrec_dgl.relations.config import PairConfig
-from finrec_dgl.relations.view import GraphView, SeedBatch
+from finrec_dgl.relations.view import GraphTensors, SeedBatch
 
 TEXT_CHANNELS = ("text history", "text profile", "text posts", "text fit")
 """What ``text_messages`` returns, in its order."""
@@ -24,7 +24,7 @@ def one_hot(codes: np.ndarray) -> np.ndarray:
     return rows
 
 
-def description(view: GraphView, config: PairConfig) -> Tensor:
+def description(view: GraphTensors, config: PairConfig) -> Tensor:
     """Return what describes each item, float32 [I, 2 d + classes + numbers] at length 1, or 0.
 
     d_i ~ [e_i || p_i || c k_i || n z_i]: the text vector, the one of what was posted about i, the
@@ -48,12 +48,12 @@ def description(view: GraphView, config: PairConfig) -> Tensor:
     return view.kept("description", make)
 
 
-def described(view: GraphView, config: PairConfig) -> Tensor:
+def described(view: GraphTensors, config: PairConfig) -> Tensor:
     """Return bool [I]: the items with a text, a category or, where they count, a number."""
     return description(view, config).any(dim=1)
 
 
-def item_texts(view: GraphView) -> tuple[Tensor, Tensor]:
+def item_texts(view: GraphTensors) -> tuple[Tensor, Tensor]:
     """Return the vectors of the items' texts and of the posts about them, float32 [I, d] each."""
     posts = view.kept("item posts", lambda: view.tensor(view.snapshot.item_posts))
     return view.item_text, posts
@@ -85,14 +85,14 @@ def _where_known(message: Tensor, there: Tensor, free: Tensor) -> Tensor:
     return torch.where(there, share, torch.zeros_like(share))
 
 
-def _near(view: GraphView, config: PairConfig) -> Tensor:
+def _near(view: GraphTensors, config: PairConfig) -> Tensor:
     """float32 [I, I]: exp(sharpness * cosine) of descriptions, 0 for an item and itself."""
     rows, known = description(view, config), described(view, config)
     near = torch.exp(config.text_sharpness * (rows @ rows.T - 1)) * known * known.unsqueeze(1)
     return near.fill_diagonal_(0.0)
 
 
-def _text_fit(view: GraphView, config: PairConfig) -> Tensor:
+def _text_fit(view: GraphTensors, config: PairConfig) -> Tensor:
     """float32 [d, I]: (T^T T + penalty * U / d I)^-1 T^T X, users' texts T to interactions X."""
     text = view.snapshot.user_text
     gram = (text.T @ text).astype(np.float64)
@@ -121,7 +121,7 @@ class TextMaps:
 
     Parameters
     ----------
-    view : GraphView
+    view : GraphTensors
         The graph as of a time.
     columns : Tensor
         int64 [C].
@@ -140,7 +140,7 @@ class TextMaps:
         part in its fitted one (leave-one-out).
     """
 
-    def __init__(self, view: GraphView, columns: Tensor, config: PairConfig) -> None:
+    def __init__(self, view: GraphTensors, columns: Tensor, config: PairConfig) -> None:
         text = description(view, config)
         self.known = (view.item_count > 0) & text.any(dim=1)
         logit = config.text_sharpness * (text @ text[columns].T)

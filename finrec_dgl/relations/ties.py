@@ -15,7 +15,7 @@ from finrec_dgl.relations.base import (
     stacked,
 )
 from finrec_dgl.relations.config import PairConfig
-from finrec_dgl.relations.view import GraphView, SeedBatch
+from finrec_dgl.relations.view import GraphTensors, SeedBatch
 
 
 @register_relation
@@ -44,7 +44,7 @@ class Ties(Relation):
         return stacked([share - self.floor])
 
 
-def item_counts(view: GraphView, users: Ragged) -> Tensor:
+def item_counts(view: GraphTensors, users: Ragged) -> Tensor:
     """Return how many of the users of each row have each item, float32 [rows, n_items]."""
     items, _ = view.user_items.rows(users.values.long())
     ends = items.indptr[users.indptr]  # rows of users, then their items: one after the other

@@ -22,7 +22,7 @@ from finrec_dgl.relations.base import (
     stacked,
 )
 from finrec_dgl.relations.config import PairConfig
-from finrec_dgl.relations.view import GraphView, SeedBatch
+from finrec_dgl.relations.view import GraphTensors, SeedBatch
 
 _USERS_AT_ONCE = 256
 _HIDDEN = 0.4
@@ -52,19 +52,19 @@ class Vectors(Relation):
     def channel_names(self) -> tuple[str, ...]:
         return ("vectors",) if self.config.vectors else ()
 
-    def prepare(self, view: GraphView, seed: int, progress: Progress, name: str) -> None:
+    def prepare(self, view: GraphTensors, seed: int, progress: Progress, name: str) -> None:
         if self.config.vectors:
             view.kept("vectors", lambda: self._learned(view, seed, progress, name))
 
-    def _learned(self, view: GraphView, seed: int, progress: Progress, name: str) -> Tensor:
+    def _learned(self, view: GraphTensors, seed: int, progress: Progress, name: str) -> Tensor:
         matrix = view.snapshot.matrix()
         return view.tensor(learn_vectors(matrix, self.config, seed, progress, f"vectors, {name}"))
 
-    def settle(self, view: GraphView) -> None:
+    def settle(self, view: GraphTensors) -> None:
         if self.table is not None:
             self.table.copy_(self._vectors(view))
 
-    def _vectors(self, view: GraphView) -> Tensor:
+    def _vectors(self, view: GraphTensors) -> Tensor:
         table = self.table
         if table is None:
             table = torch.zeros(view.n_items, 0)

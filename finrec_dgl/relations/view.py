@@ -113,13 +113,13 @@ class SeedBatch:
 
     Parameters
     ----------
-    view : GraphView
+    view : GraphTensors
         The graph just before the time of the seeds: nothing later is in it.
     seeds : Seeds
         B users.
     """
 
-    view: GraphView
+    view: GraphTensors
     seeds: Seeds
 
     @cached_property
@@ -128,7 +128,7 @@ class SeedBatch:
         return self.seeds.free(self.view.n_items)
 
 
-class GraphView:
+class GraphTensors:
     """The graph just before a time: what relations read, and what they share.
 
     Parameters

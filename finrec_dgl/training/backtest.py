@@ -29,7 +29,7 @@ from finrec_dgl.nn import (
     PseudoTargets,
     features_of,
 )
-from finrec_dgl.relations import GraphView, pseudo_loss
+from finrec_dgl.relations import GraphTensors, pseudo_loss
 from finrec_dgl.sampling import whole_graph
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import recommendation_loss
@@ -225,7 +225,7 @@ class Backtest:
         if not isinstance(model, PairRecommender):
             return [_TowerBatch(model, one, targets) for one in parts]
         fanouts = config.pair_fanouts(episode.snapshot, number)
-        view = GraphView(episode.snapshot, config.torch_device(), fanouts)
+        view = GraphTensors(episode.snapshot, config.torch_device(), fanouts)
         model.prepare(view, config.seed, progress, name)
         found = [_PairBatch(model, view, one, targets) for one in parts]
         view.forget()  # there is a view for each window, and all are kept
@@ -286,7 +286,7 @@ class _PairBatch:
     def __init__(
         self,
         model: PairRecommender,
-        view: GraphView,
+        view: GraphTensors,
         episode: Episode,
         targets: PseudoTargets | None,
     ) -> None:

@@ -17,7 +17,7 @@ from finrec_dgl.nn import (
     PseudoLabeler,
     start_of,
 )
-from finrec_dgl.relations import GraphView
+from finrec_dgl.relations import GraphTensors
 from finrec_dgl.training.backtest import Backtest, episodes, known_in_all
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import finite
@@ -60,7 +60,7 @@ class Learner:
             self.objective = Reconstruction(self.model, snapshot, config, targets)
             self.model.row_gradients = self.objective.batches.sampler is not None
         if isinstance(self.model, PairRecommender):
-            view = GraphView(snapshot, config.torch_device())
+            view = GraphTensors(snapshot, config.torch_device())
             self.model.prepare(view, config.seed, progress, "all that is known")
             self.model.settle(view)
         groups = parameter_groups(self.model, config.lr)

@@ -19,7 +19,7 @@ from finrec_dgl.nn import (
     silent_relations,
 )
 from finrec_dgl.nn.heads import DotHead
-from finrec_dgl.relations import GraphView, Seeds
+from finrec_dgl.relations import GraphTensors, Seeds
 from finrec_dgl.relations.peers import PEER_FEATURES
 from finrec_dgl.sampling import NeighborSampler, whole_graph
 from finrec_dgl.training.config import TrainConfig
@@ -89,7 +89,7 @@ class PairScorer:
         self.snapshot = snapshot
         device = config.torch_device()
         self.model = model.to(device)
-        self.view = GraphView(snapshot, device, config.pair_fanouts(snapshot, _SCORING))
+        self.view = GraphTensors(snapshot, device, config.pair_fanouts(snapshot, _SCORING))
         channels = 3 * len(model.channels) * snapshot.n_items
         peers = 4 * len(PEER_FEATURES) * model.config.pair.peers
         self.chunk = max(1, _MEMORY // (4 * max(1, channels + peers)))

@@ -13,7 +13,7 @@ from pretend_device import DEVICE, Elsewhere, PretendDevice, numbers
 from snapshots import DAY, FixedTexts, make_dated_snapshot, with_pairs
 
 from finrec_dgl.dataset.snapshot import Pairs
-from finrec_dgl.relations import GraphView
+from finrec_dgl.relations import GraphTensors
 from finrec_dgl.relations.text_near import TEXT_CHANNELS, described
 
 SWITCHES = [
@@ -29,7 +29,7 @@ SWITCHES = [
 
 def evidence_of(model, snapshot, users=None, device="cpu"):
     """What the graph of ``snapshot`` says of ``users``, by default of all."""
-    view = GraphView(snapshot, device)
+    view = GraphTensors(snapshot, device)
     return model.evidence(view, view.seeds(np.arange(view.n_users) if users is None else users))
 
 
@@ -127,7 +127,7 @@ def test_attention_between_users_and_its_gradient_by_loops(peers):
 def test_absent_users_send_nothing():
     """Catches a user, alone in a graph, who hears from themselves what they have."""
     snapshot = make_dated_snapshot(0)
-    view = GraphView(with_pairs(snapshot, snapshot.pairs.user == 3))
+    view = GraphTensors(with_pairs(snapshot, snapshot.pairs.user == 3))
     model = attention_alone(view.snapshot)
     seeds = replace(view.seeds([NOBODY]), user=torch.tensor([3]))
     with torch.inference_mode():
@@ -235,11 +235,11 @@ def test_pseudo_labels_have_a_say_only_where_they_are_on():
     snapshot = make_dated_snapshot(5)
     off = make_pair(snapshot, pseudo=False)
     assert off.pseudo is None
-    assert not off.pseudo_logits(GraphView(snapshot))
+    assert not off.pseudo_logits(GraphTensors(snapshot))
     assert not any("pseudo" in name for name, _ in off.named_parameters())
     on = make_pair(snapshot)
     before = scores_of(on, snapshot)
-    logits = on.pseudo_logits(GraphView(snapshot))
+    logits = on.pseudo_logits(GraphTensors(snapshot))
     assert {name: tuple(one.shape) for name, one in logits.items()} == {
         "user": (30, 3),
         "item": (20, 3),
@@ -292,7 +292,7 @@ def test_a_product_without_text_is_known_by_the_graph_alone():
     snapshot = make_dated_snapshot(7)
     model = make_pair(snapshot)
     model.config = replace(model.config, pair=replace(PAIR, text_holders=1.0))
-    silent = ~described(GraphView(snapshot), PAIR).numpy()
+    silent = ~described(GraphTensors(snapshot), PAIR).numpy()
     assert 0 < silent.sum() < 20
     before = scores_of(model, snapshot)
     with torch.no_grad():
@@ -314,7 +314,7 @@ def test_the_gate_weighs_text_by_how_few_hold_a_product():
 
     graph, text, half = with_holders(0.0), with_holders(1e9), with_holders(3.0)
     graph[:, UNSOLD] = text[:, UNSOLD]  # whatever k is, nobody holds it
-    share = 3 / (3 + GraphView(snapshot).item_count.numpy())
+    share = 3 / (3 + GraphTensors(snapshot).item_count.numpy())
     np.testing.assert_allclose(half, (1 - share) * graph + share * text, atol=1e-3)
 
 
@@ -516,7 +516,7 @@ def trained_once(snapshot, device, users=None, **switch):
     model = make_pair(snapshot, **switch).to(device)
     scores = model(evidence_of(model, snapshot, users, device))
     loss = torch.log_softmax(scores, dim=1)[:, 3].sum() + model.squared_distance()
-    for one in model.pseudo_logits(GraphView(snapshot, device)).values():
+    for one in model.pseudo_logits(GraphTensors(snapshot, device)).values():
         loss = loss + one.square().mean()
     loss.backward()
     grads = {name: one.grad for name, one in model.named_parameters()}

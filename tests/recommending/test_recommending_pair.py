@@ -16,7 +16,7 @@ from finrec_dgl.recommending import recommend
 from finrec_dgl.recommending.evidence import Evidence, holdings, tied
 from finrec_dgl.recommending.pair import pair_effects, pair_evidence, pair_popularity
 from finrec_dgl.recommending.reasons import explain
-from finrec_dgl.relations import GraphView
+from finrec_dgl.relations import GraphTensors
 from finrec_dgl.training import PairScorer, TrainConfig
 
 USER = 4
@@ -85,7 +85,7 @@ def test_effects_are_those_of_really_removing_the_evidence(switch):
     found = pair_effects(scorer, USER, evidence, items)
     base = scorer.score(np.array([USER]))[0, items]
     for effect, one in zip(found, evidence, strict=True):
-        rest = GraphView(really_without(scorer.snapshot, USER, one))
+        rest = GraphTensors(really_without(scorer.snapshot, USER, one))
         expected = base - scorer.score_rows(rest.seeds([USER]))[0, items]
         np.testing.assert_allclose(effect, expected, atol=1e-4)
     for kind in {one.kind for one in evidence}:

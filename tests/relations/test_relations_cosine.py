@@ -9,7 +9,7 @@ from graph_views import CONFIG, batch_of, faded, make_view, relation_of
 from snapshots import make_dated_snapshot
 
 from finrec_dgl.graph.filters import CosineFilter
-from finrec_dgl.relations import Cosine, GraphView, cosine, log_share
+from finrec_dgl.relations import Cosine, GraphTensors, cosine, log_share
 from finrec_dgl.relations.cosine import fade
 
 SETTINGS = {"cosine_alpha": 0.6, "cosine_users": 0.4, "cosine_shrink": 3.0}
@@ -70,7 +70,7 @@ def test_the_slowest_starts():
 
 def test_undated_interactions_do_not_fade():
     """Catches a fading where nothing is known of times."""
-    view = GraphView(replace(make_dated_snapshot(1), last=None))
+    view = GraphTensors(replace(make_dated_snapshot(1), last=None))
     assert not view.age.any()
     first, last = relation_of(Cosine, view).messages(batch_of(view))
     assert torch.equal(first, last)

@@ -11,7 +11,7 @@ from pair_models import shape_of
 from snapshots import make_dated_snapshot
 
 from finrec_dgl.dataset.snapshot import Snapshot
-from finrec_dgl.relations import GraphView, ModelShape, OwnEdges
+from finrec_dgl.relations import GraphTensors, ModelShape, OwnEdges
 
 VISITS, TALKS, PARTS = ("user", "visits", "item"), ("user", "talks", "user"), ("item", "of", "item")
 BACK = ("item", "shown", "user")
@@ -97,7 +97,7 @@ def channel_by_loop(snapshot, table, weight, floor):
 def test_channels_by_edge(table, width):
     """Catches an edge of one direction, another edge's features, and a channel of another table."""
     snapshot = edged(width=width)
-    relation, batch = relation_with(snapshot), batch_of(GraphView(snapshot))
+    relation, batch = relation_with(snapshot), batch_of(GraphTensors(snapshot))
     found = relation(batch, relation.sample(batch))
     number = list(snapshot.edges).index(table)
     assert relation.channel_names()[number] == f"edges {table[1]}"
@@ -119,7 +119,7 @@ def test_without_tables_there_is_no_channel():
 def test_a_table_without_edges_tells_nothing():
     """Catches a mean over no edges, and messages that come from nowhere."""
     snapshot = edged(count=0)
-    relation, batch = relation_with(snapshot), batch_of(GraphView(snapshot))
+    relation, batch = relation_with(snapshot), batch_of(GraphTensors(snapshot))
     found = relation(batch, relation.sample(batch))
     np.testing.assert_allclose(found.detach(), 0.0, atol=1e-6)
 
@@ -129,7 +129,7 @@ def test_features_that_are_all_alike_change_nothing():
     snapshot = edged()
     for one in snapshot.edges.values():
         one.features[:] = 7.0
-    relation, batch = relation_with(snapshot), batch_of(GraphView(snapshot))
+    relation, batch = relation_with(snapshot), batch_of(GraphTensors(snapshot))
     found = relation(batch, relation.sample(batch))
     assert torch.isfinite(found).all()
     with torch.no_grad():
@@ -141,7 +141,7 @@ def test_features_that_are_all_alike_change_nothing():
 def test_some_seeds_have_the_channels_that_all_have():
     """Catches rows that are mixed up, and a seed that is asked for twice."""
     snapshot = edged()
-    relation, view = relation_with(snapshot), GraphView(snapshot)
+    relation, view = relation_with(snapshot), GraphTensors(snapshot)
     every, some = batch_of(view), batch_of(view, [9, 3, NOBODY, 3])
     whole = relation(every, relation.sample(every))
     found = relation(some, relation.sample(some))
@@ -151,7 +151,7 @@ def test_some_seeds_have_the_channels_that_all_have():
 def test_an_altered_row_is_read_as_it_stands():
     """Catches items of the user's own node where another history is given."""
     snapshot = edged(tables=(PARTS,))
-    relation, view = relation_with(snapshot), GraphView(snapshot)
+    relation, view = relation_with(snapshot), GraphTensors(snapshot)
     one, other = batch_of(view, [3]), batch_of(view, [11])
     mixed = type(one)(view, type(one.seeds)(one.seeds.user, *seed_parts(other.seeds)))
     found = relation(mixed, relation.sample(mixed))
@@ -167,7 +167,7 @@ def test_two_tables_of_one_name_are_apart():
     """Catches the edges of one table in the channel of another of the same name."""
     tables = (("user", "same", "item"), ("user", "same", "user"))
     snapshot = edged(tables=tables)
-    relation, batch = relation_with(snapshot), batch_of(GraphView(snapshot))
+    relation, batch = relation_with(snapshot), batch_of(GraphTensors(snapshot))
     found = relation(batch, relation.sample(batch))
     for number, table in enumerate(tables):
         weight = relation.feature[number].detach().double().numpy()

@@ -24,7 +24,7 @@ from snapshots import make_dated_snapshot, with_pairs
 from finrec_dgl.graph.filters import normalised
 from finrec_dgl.kernels import peers as kernels
 from finrec_dgl.kernels.library import find_library
-from finrec_dgl.relations import GraphView, Peers, SeedBatch, Seeds
+from finrec_dgl.relations import GraphTensors, Peers, SeedBatch, Seeds
 from finrec_dgl.relations.peers import PEER_FEATURES
 from finrec_dgl.sampling import Fanouts
 
@@ -85,7 +85,7 @@ def test_connections_are_peers_only_where_there_are_ties():
     view = make_view(0)
     none = replace(view.snapshot, ties={})
     without, _ = sampled_of(view, tie_kinds=())
-    bare, _ = sampled_of(GraphView(none))
+    bare, _ = sampled_of(GraphTensors(none))
     assert torch.equal(without, bare)
     assert not torch.equal(without, sampled_of(view)[0])
 
@@ -93,7 +93,7 @@ def test_connections_are_peers_only_where_there_are_ties():
 @pytest.mark.parametrize("count", [1, 4, 28])
 def test_few_peers_are_the_most_similar_ones_with_the_same_values(way, count):
     """Catches a wrong order, an absent user among the peers, and values of another one."""
-    view = GraphView(make_dated_snapshot(6))
+    view = GraphTensors(make_dated_snapshot(6))
     every, all_features = sampled_of(view)
     peers, features = sampled_of(view, config=replace(CONFIG, peers=count))
     assert peers.shape == (view.n_users, count)
@@ -232,15 +232,15 @@ def test_kernels_by_edge():
 
 def test_undated_messages_do_not_fade():
     """Catches a fading where nothing is known of times."""
-    view = GraphView(replace(make_dated_snapshot(1), last=None))
+    view = GraphTensors(replace(make_dated_snapshot(1), last=None))
     np.testing.assert_allclose(relation_of(Peers, view)._kernels(view), 1.0, atol=1e-6)
 
 
 def test_drawn_items_stand_for_those_left_out():
     """Catches peers who send less because fewer of their items are drawn."""
-    view = GraphView(make_dated_snapshot(1), fanouts=Fanouts(peer_items=2, key=3))
+    view = GraphTensors(make_dated_snapshot(1), fanouts=Fanouts(peer_items=2, key=3))
     relation, undated = relation_of(Peers, view), replace(view.snapshot, last=None)
-    view = GraphView(undated, fanouts=view.fanouts)
+    view = GraphTensors(undated, fanouts=view.fanouts)
     items, _ = view.peer_items
     for kernel in relation._kernels(view):
         sent = torch.zeros(view.n_users).index_add_(0, items.row, kernel)
@@ -297,7 +297,7 @@ def test_items_of_nobody_and_users_alone_hear_nothing():
     """Catches a user, alone in a graph, who hears from themselves what they have."""
     snapshot = make_dated_snapshot(0)
     alone = with_pairs(snapshot, snapshot.pairs.user == 3)
-    view = GraphView(alone)
+    view = GraphTensors(alone)
     relation = relation_of(Peers, view)
     seeds = replace(view.seeds([NOBODY]), user=torch.tensor([3]))
     batch = SeedBatch(view, seeds)
@@ -332,7 +332,7 @@ def test_both_kernels_give_the_same(monkeypatch, missing, count):
     found = {}
     for name in ("native", "torch"):
         monkeypatch.setattr(kernels, "choose", lambda *_, name=name: name)
-        found[name] = outcome(GraphView(snapshot), replace(CONFIG, peers=count))
+        found[name] = outcome(GraphTensors(snapshot), replace(CONFIG, peers=count))
     assert torch.equal(found["native"][0], found["torch"][0])
     for one, other in zip(found["native"][1:], found["torch"][1:], strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
@@ -356,8 +356,8 @@ def test_the_number_of_threads_changes_no_bit():
 def test_with_fanouts_that_bound_nothing_all_is_the_same(way, plenty):
     """Catches a neighbour that is lost on the way through a draw."""
     snapshot = make_dated_snapshot(3)
-    full = outcome(GraphView(snapshot))
-    drawn = outcome(GraphView(snapshot, fanouts=Fanouts(plenty, plenty, plenty, key=5)))
+    full = outcome(GraphTensors(snapshot))
+    drawn = outcome(GraphTensors(snapshot, fanouts=Fanouts(plenty, plenty, plenty, key=5)))
     for one, other in zip(full, drawn, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
 
@@ -365,10 +365,10 @@ def test_with_fanouts_that_bound_nothing_all_is_the_same(way, plenty):
 def test_with_fanouts_peers_are_some_of_all():
     """Catches a draw of users who are not there, one that bounds nothing, a key without a say."""
     snapshot = make_dated_snapshot(3)
-    every, _ = sampled_of(GraphView(snapshot))
+    every, _ = sampled_of(GraphTensors(snapshot))
 
     def of(key):
-        return sampled_of(GraphView(snapshot, fanouts=Fanouts(users=2, key=key)))[0]
+        return sampled_of(GraphTensors(snapshot, fanouts=Fanouts(users=2, key=key)))[0]
 
     assert torch.equal(of(1), of(1))
     assert not torch.equal(of(1), of(2))
@@ -387,7 +387,7 @@ def test_with_fanouts_peers_are_some_of_all():
 @pytest.mark.parametrize("missing", MISSING)
 def test_whatever_is_missing_all_is_finite(way, missing, count):
     """Catches NaN, infinity and errors of shape where there is nothing to divide by."""
-    view = GraphView(MISSING[missing](make_dated_snapshot(12)))
+    view = GraphTensors(MISSING[missing](make_dated_snapshot(12)))
     found = outcome(view, replace(CONFIG, peers=count))
     assert found[0].shape == (30, count)
     assert found[2].shape == (30, 20, 2)

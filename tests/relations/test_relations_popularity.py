@@ -9,7 +9,7 @@ import torch
 from graph_views import CONFIG, batch_of, edges, faded, make_view, relation_of
 from snapshots import DAY, make_dated_snapshot, with_pairs
 
-from finrec_dgl.relations import Burstiness, GraphView, Popularity, Trends
+from finrec_dgl.relations import Burstiness, GraphTensors, Popularity, Trends
 from finrec_dgl.relations.base import FLOOR
 
 
@@ -54,7 +54,7 @@ def test_burstiness_tells_one_day_from_many(prior):
     config = replace(CONFIG, steady_half_life=40.0, trend_prior=prior)
     dated = make_dated_snapshot(5)
     snapshot = replace(dated, last=dated.last // (30 * DAY) * (30 * DAY))
-    view = GraphView(snapshot)
+    view = GraphTensors(snapshot)
     per_day = {}
     for items in edges(snapshot).values():
         for item, age in items.items():
@@ -80,7 +80,7 @@ def test_a_burst_is_lower_than_as_many_over_days():
     for name, days in (("burst", np.full(mine.sum(), 9)), ("steady", np.arange(mine.sum()) * 3)):
         last[mine] = dated.time - (days + 1) * DAY
         config = replace(CONFIG, steady_half_life=1e6, trend_prior=0.0)
-        found[name] = values_of(Burstiness, GraphView(replace(dated, last=last)), config)[item]
+        found[name] = values_of(Burstiness, GraphTensors(replace(dated, last=last)), config)[item]
     assert found["burst"] < found["steady"] - 0.1
 
 
@@ -94,7 +94,7 @@ def test_without_a_half_life_there_is_no_burstiness():
 
 def test_undated_interactions_have_no_trend():
     """Catches a movement where nothing is known of times."""
-    view = GraphView(replace(make_dated_snapshot(1), last=None))
+    view = GraphTensors(replace(make_dated_snapshot(1), last=None))
     assert not values_of(Burstiness, view).any()
     np.testing.assert_allclose(values_of(Trends, view), 0.0, atol=1e-3)
 
@@ -102,7 +102,7 @@ def test_undated_interactions_have_no_trend():
 @pytest.mark.parametrize("kind", [Popularity, Trends, Burstiness])
 def test_without_interactions_nothing_is_told(kind):
     """Catches a division by nothing."""
-    view = GraphView(with_pairs(make_dated_snapshot(1), []))
+    view = GraphTensors(with_pairs(make_dated_snapshot(1), []))
     found = values_of(kind, view)
     assert torch.isfinite(found).all()
     assert (found == found[0]).all()

@@ -7,7 +7,7 @@ from graph_views import CONFIG, NOBODY, batch_of, make_view, relation_of
 from snapshots import with_pairs
 
 from finrec_dgl.graph.filters import normalised
-from finrec_dgl.relations import GraphView, Spectral, log_share
+from finrec_dgl.relations import GraphTensors, Spectral, log_share
 from finrec_dgl.relations.spectral import PEER_RANK, item_directions
 
 
@@ -50,7 +50,7 @@ def test_directions_serve_the_filters_and_the_peers():
 def test_a_rank_beyond_what_there_is_is_all_there_is():
     """Catches an error where the graph has fewer directions than were asked for."""
     view = make_view(3)
-    few = GraphView(with_pairs(view.snapshot, view.snapshot.pairs.user == 3))
+    few = GraphTensors(with_pairs(view.snapshot, view.snapshot.pairs.user == 3))
     config = replace(CONFIG, ranks=(4, 50))
     for one in relation_of(Spectral, few, config).messages(batch_of(few)):
         assert one.shape == (view.n_users, view.n_items)

@@ -10,7 +10,7 @@ from graph_views import CONFIG, NOBODY, UNSOLD, batch_of, cosine, edges, make_vi
 from snapshots import make_dated_snapshot, with_pairs, without_text
 
 from finrec_dgl.dataset.snapshot import without_nodes
-from finrec_dgl.relations import GraphView, TextNear
+from finrec_dgl.relations import GraphTensors, TextNear
 from finrec_dgl.relations.base import FLOOR
 from finrec_dgl.relations.text_near import (
     TEXT_CHANNELS,
@@ -38,7 +38,7 @@ def test_descriptions_by_item(weight):
     kinds = np.array([-1, 0, 2] * 7)[: snapshot.n_items].astype(np.int32)
     places = np.array([1, -1, -1, 0] * 5).astype(np.int32)
     snapshot = replace(snapshot, item_categories={"kind": kinds, "place": places})
-    found = description(GraphView(snapshot), replace(CONFIG, text_categories=weight))
+    found = description(GraphTensors(snapshot), replace(CONFIG, text_categories=weight))
     for item in range(snapshot.n_items):
         told = [float(kinds[item] == code) for code in range(3)]
         told += [float(places[item] == code) for code in range(2)]
@@ -54,9 +54,9 @@ def test_an_item_with_a_category_alone_is_described():
     snapshot = without_text(make_dated_snapshot(4), dim=8)
     known = snapshot.item_categories["kind"] >= 0
     assert 0 < known.sum() < snapshot.n_items
-    assert np.array_equal(described(GraphView(snapshot), CONFIG).numpy(), known)
+    assert np.array_equal(described(GraphTensors(snapshot), CONFIG).numpy(), known)
     without = replace(CONFIG, text_categories=0.0)
-    assert not described(GraphView(snapshot), without).any()
+    assert not described(GraphTensors(snapshot), without).any()
 
 
 def test_what_is_known_of_a_hidden_item_does_not_hang_on_its_past():
@@ -64,7 +64,7 @@ def test_what_is_known_of_a_hidden_item_does_not_hang_on_its_past():
     snapshot = make_dated_snapshot(5)
     hidden = np.arange(snapshot.n_items) < 4
     other = with_pairs(snapshot, ~np.isin(snapshot.pairs.item, [0, 1]))
-    one, another = (GraphView(without_nodes(one, "item", hidden)) for one in (snapshot, other))
+    one, another = (GraphTensors(without_nodes(one, "item", hidden)) for one in (snapshot, other))
     assert torch.equal(description(one, CONFIG), description(another, CONFIG))
     mine, theirs = maps_of(one), maps_of(another)
     assert torch.equal(mine.kernel, theirs.kernel)

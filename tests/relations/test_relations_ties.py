@@ -8,7 +8,7 @@ import torch
 from graph_views import batch_of, connected, edges, make_view, relation_of
 from snapshots import make_dated_snapshot
 
-from finrec_dgl.relations import GraphView, Ties
+from finrec_dgl.relations import GraphTensors, Ties
 from finrec_dgl.relations.ties import item_counts
 
 
@@ -26,7 +26,7 @@ def counts_by_loop(snapshot):
 
 def test_connections_that_have_each_item():
     """Catches a connection of one direction, one that counts twice, and another one's items."""
-    view = GraphView(make_dated_snapshot(3, kinds=("family", "work")))
+    view = GraphTensors(make_dated_snapshot(3, kinds=("family", "work")))
     found = item_counts(view, batch_of(view).seeds.connected)
     expected = counts_by_loop(view.snapshot)
     assert expected.max() > 1
@@ -57,7 +57,7 @@ def test_the_channel_is_a_share_above_its_learned_floor():
 
 def test_without_ties_there_is_no_channel():
     """Catches a channel, or a floor, where nobody is connected."""
-    view = GraphView(replace(make_dated_snapshot(3), ties={}))
+    view = GraphTensors(replace(make_dated_snapshot(3), ties={}))
     off = relation_of(Ties, view)
     assert off.channel_names() == ()
     assert not list(off.parameters())

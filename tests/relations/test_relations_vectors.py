@@ -12,7 +12,7 @@ from snapshots import make_snapshot
 
 from finrec_dgl.base.progress import SILENT
 from finrec_dgl.dataset.snapshot import Pairs
-from finrec_dgl.relations import GraphView, PairConfig, Vectors, learn_vectors, log_share
+from finrec_dgl.relations import GraphTensors, PairConfig, Vectors, learn_vectors, log_share
 from finrec_dgl.relations.vectors import _Graph
 
 CONFIG = PairConfig(vectors=8, vector_epochs=20)
@@ -37,7 +37,7 @@ def view_of(held):
     snapshot = replace(
         snapshot, pairs=pairs, count=np.ones(len(user), np.float32), last=None, time=None
     )
-    return GraphView(snapshot)
+    return GraphTensors(snapshot)
 
 
 def softmax_by_loop(vectors, held, asked, temperature):
@@ -179,7 +179,7 @@ def test_a_model_reads_them_as_a_channel_of_its_own():
     config = replace(plain.config.pair, vectors=4, vector_epochs=2)
     model = make_pair(snapshot, pair=config)
     assert set(model.channels) - set(plain.channels) == {"vectors"}
-    view = GraphView(snapshot)
+    view = GraphTensors(snapshot)
     model.prepare(view, 0)
     place = model.channels.index("vectors")
     evidence = model.evidence(view, view.seeds(np.arange(5)))

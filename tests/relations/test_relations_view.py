@@ -13,7 +13,7 @@ from snapshots import DAY, make_dated_snapshot
 
 from finrec_dgl.base.errors import ConfigError
 from finrec_dgl.kernels.ragged import Ragged
-from finrec_dgl.relations import GraphView, Seeds
+from finrec_dgl.relations import GraphTensors, Seeds
 from finrec_dgl.relations.view import COVARIATES
 from finrec_dgl.sampling import FULL, Fanouts
 from finrec_dgl.sampling.fanouts import fanouts_of
@@ -47,10 +47,10 @@ def test_ties_count_in_either_direction_and_once():
     snapshot = make_dated_snapshot(0)
     ends = np.array([0, 1, 2], np.int32), np.array([1, 0, 5], np.int32)
     also = np.array([0], np.int32), np.array([1], np.int32)
-    view = GraphView(replace(snapshot, ties={"family": ends, "work": also}))
+    view = GraphTensors(replace(snapshot, ties={"family": ends, "work": also}))
     expected = {0: [1], 1: [0], 2: [5], 5: [2]}
     assert rows_of(view.connections) == [expected.get(user, []) for user in range(view.n_users)]
-    assert not len(GraphView(replace(snapshot, ties={})).connections.values)
+    assert not len(GraphTensors(replace(snapshot, ties={})).connections.values)
 
 
 def test_covariates_by_user():
@@ -60,7 +60,7 @@ def test_covariates_by_user():
     last = snapshot.last.copy()
     last[snapshot.pairs.user == 3] = snapshot.time  # idle for no day, and for years
     last[snapshot.pairs.user == 5] = snapshot.time - 5_000 * DAY
-    view = GraphView(replace(snapshot, last=last))
+    view = GraphTensors(replace(snapshot, last=last))
     found = batch_of(view).seeds.covariates()
     seen = set()
     for user, items in edges(view.snapshot).items():
@@ -122,7 +122,7 @@ def test_a_view_leaves_its_snapshot_as_it_is():
     """Catches arrays shared with files that are mapped into memory, which must not change."""
     snapshot = make_dated_snapshot(0)
     before = [np.copy(one) for one in (snapshot.pairs.item, snapshot.item_text, snapshot.user_text)]
-    view = GraphView(snapshot)
+    view = GraphTensors(snapshot)
     view.user_items.values.zero_()
     for one in (view.item_text, view.user_text, view.age):
         one.zero_()
@@ -137,7 +137,7 @@ def test_read_only_arrays_make_a_view():
     snapshot = make_dated_snapshot(0)
     for one in (snapshot.pairs.item, snapshot.item_text, snapshot.user_text, snapshot.last):
         one.flags.writeable = False
-    view = GraphView(snapshot)
+    view = GraphTensors(snapshot)
     batch_of(view).seeds.text.zero_()
     assert view.item_text.any()
 
@@ -159,7 +159,7 @@ def drawn(view, users=None):
 def test_fanouts_that_bound_nothing_are_every_neighbour(numbers):
     """Catches a neighbour that is lost on the way through a draw."""
     snapshot = make_dated_snapshot(3)
-    full, view = GraphView(snapshot), GraphView(snapshot, fanouts=fanouts_of(numbers, 7))
+    full, view = GraphTensors(snapshot), GraphTensors(snapshot, fanouts=fanouts_of(numbers, 7))
     assert drawn(view) == drawn(full)
     mine, theirs = batch_of(view).seeds, batch_of(full).seeds
     assert torch.equal(mine.age, theirs.age)
@@ -173,7 +173,7 @@ def test_fanouts_that_bound_nothing_are_every_neighbour(numbers):
 def test_drawn_neighbours_are_some_of_all():
     """Catches a neighbour that is not there, one drawn twice, and fewer than there could be."""
     snapshot, counts = make_dated_snapshot(4), (2, 3, 4)
-    view, full = GraphView(snapshot, fanouts=Fanouts(*counts, key=5)), GraphView(snapshot)
+    view, full = GraphTensors(snapshot, fanouts=Fanouts(*counts, key=5)), GraphTensors(snapshot)
     for some, every, most in zip(drawn(view), drawn(full), counts, strict=True):
         assert any(len(one) > most for one in every)
         for one, whole in zip(some, every, strict=True):
@@ -184,7 +184,7 @@ def test_drawn_neighbours_are_some_of_all():
 def test_what_is_drawn_keeps_its_age():
     """Catches the age of another interaction, of a seed's items and of a peer's."""
     snapshot = make_dated_snapshot(4)
-    view, held = GraphView(snapshot, fanouts=Fanouts(2, -1, 3, key=5)), edges(snapshot)
+    view, held = GraphTensors(snapshot, fanouts=Fanouts(2, -1, 3, key=5)), edges(snapshot)
     seeds = batch_of(view).seeds
     peers, places = view.peer_items
     for items, age in ((seeds.history, seeds.age), (peers, view.age[places])):
@@ -195,11 +195,11 @@ def test_what_is_drawn_keeps_its_age():
 def test_each_hop_is_bounded_by_its_own_number():
     """Catches numbers that are read in another order."""
     snapshot = make_dated_snapshot(4)
-    full = drawn(GraphView(snapshot))
+    full = drawn(GraphTensors(snapshot))
     for hop in range(3):
         numbers = [-1, -1, -1]
         numbers[hop] = 1
-        found = drawn(GraphView(snapshot, fanouts=fanouts_of(numbers)))
+        found = drawn(GraphTensors(snapshot, fanouts=fanouts_of(numbers)))
         assert [one != other for one, other in zip(found, full, strict=True)] == [
             hop == number for number in range(3)
         ]
@@ -211,7 +211,7 @@ def test_a_draw_follows_from_its_key_alone():
     snapshot = make_dated_snapshot(5)
 
     def of(key, users=None):
-        return drawn(GraphView(snapshot, fanouts=Fanouts(2, 2, 2, key)), users)
+        return drawn(GraphTensors(snapshot, fanouts=Fanouts(2, 2, 2, key)), users)
 
     assert of(1) == of(1)
     for one, other in zip(of(1), of(2), strict=True):
@@ -223,7 +223,7 @@ def test_hops_draw_apart():
     """Catches one key for every hop: a seed and the same user as a peer would show the same
     items."""
     snapshot = make_dated_snapshot(5)
-    view = GraphView(snapshot, fanouts=Fanouts(1, -1, 1, key=3))
+    view = GraphTensors(snapshot, fanouts=Fanouts(1, -1, 1, key=3))
     histories, _, peers = drawn(view)
     assert histories != peers
 
@@ -232,10 +232,10 @@ def test_hops_draw_apart():
 def test_draws_do_not_hang_on_the_number_of_threads(threads):
     """Catches a draw that another machine cannot repeat."""
     snapshot, before = make_dated_snapshot(5), torch.get_num_threads()
-    expected = drawn(GraphView(snapshot, fanouts=Fanouts(2, 2, 2, 1)))
+    expected = drawn(GraphTensors(snapshot, fanouts=Fanouts(2, 2, 2, 1)))
     try:
         torch.set_num_threads(threads)
-        assert drawn(GraphView(snapshot, fanouts=Fanouts(2, 2, 2, 1))) == expected
+        assert drawn(GraphTensors(snapshot, fanouts=Fanouts(2, 2, 2, 1))) == expected
     finally:
         torch.set_num_threads(before)
 
@@ -251,4 +251,4 @@ def test_absent_fanouts_are_every_neighbour():
     """Catches a default that draws."""
     assert fanouts_of(()) == FULL
     assert fanouts_of((4,)) == Fanouts(items=4)
-    assert GraphView(make_dated_snapshot(0)).fanouts == FULL
+    assert GraphTensors(make_dated_snapshot(0)).fanouts == FULL

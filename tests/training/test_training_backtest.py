@@ -18,7 +18,7 @@ from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset
 from finrec_dgl.dataset.windows import windows
 from finrec_dgl.evaluation import evaluate
 from finrec_dgl.nn import HybridConfig, PseudoLabeler
-from finrec_dgl.relations import GraphView, PairConfig, SeedBatch, learn_vectors
+from finrec_dgl.relations import GraphTensors, PairConfig, SeedBatch, learn_vectors
 from finrec_dgl.tables.generate import World, generate
 from finrec_dgl.text import EncoderSpec
 from finrec_dgl.training import TrainConfig, load_run, loop, train
@@ -608,7 +608,7 @@ def test_vectors_are_learned_of_what_each_window_knows(dataset):
     relation = learner.model.relations["vectors"]
     place = learner.model.channels.index("vectors")
     for batch in learner.objective.batches:
-        view = GraphView(batch.episode.snapshot)
+        view = GraphTensors(batch.episode.snapshot)
         vectors = learn_vectors(view.snapshot.matrix(), LEARNED.model.pair, LEARNED.seed)
         view.kept("vectors", lambda vectors=vectors: torch.from_numpy(vectors))
         expected = relation.sample(SeedBatch(view, view.seeds(batch.episode.users)))
