@@ -180,8 +180,9 @@ class PairRecommender(nn.Module):
         ``text_only``: without a gradient for the weights of channels, so that a graph of which
         items were taken away does not teach them.
         """
-        view, graph = evidence.batch.view, self._graph_scores(evidence)
-        graph = graph.detach() if text_only else graph
+        view = evidence.batch.view
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not text_only):
+            graph = self._graph_scores(evidence)
         columns = self.text_columns(view)
         if columns is None or evidence.text is None:
             return graph

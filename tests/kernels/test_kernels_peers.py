@@ -316,10 +316,11 @@ def test_other_types_are_summed_by_pytorch(monkeypatch):
 # ---- inner products
 
 
-@pytest.mark.parametrize("at_once", [1, 13, 2**22])
+@pytest.mark.parametrize(("few", "at_once"), [(0, 1), (0, 13), (0, 2**22), (6, 2**22)])
 @pytest.mark.parametrize(("n", "k", "width"), [(5, 3, 4), (0, 3, 4), (4, 0, 3), (3, 2, 0)])
-def test_inner_products_with_peers(monkeypatch, at_once, n, k, width):
+def test_inner_products_with_peers(monkeypatch, few, at_once, n, k, width):
     """Catches a part of the seeds that is left out, and products with another user's row."""
+    monkeypatch.setattr(peers, "_FEW_USERS", few)
     monkeypatch.setattr(peers, "_AT_ONCE", at_once)
     made = torch.Generator().manual_seed(0)
     left = torch.randn(n, width, generator=made)
