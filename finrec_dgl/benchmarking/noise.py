@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -31,7 +31,7 @@ from finrec_dgl.benchmarking.spread import Spread, spread
 from finrec_dgl.benchmarking.table import METRIC, Table, markdown
 from finrec_dgl.dataset import Dataset, Interactions
 from finrec_dgl.dataset.snapshot import pair_keys
-from finrec_dgl.nn import HybridRecommender
+from finrec_dgl.nn import TowerRecommender
 from finrec_dgl.training import TrainConfig, load_run, train
 
 CLEAN = "clean"
@@ -331,10 +331,8 @@ def _spread_of(study: Study, table: Table | None, nodes: int, seed: int) -> Spre
     if table is None:
         return None
     run = load_run(study.out / table.row(CLEAN).runs[0], study.dataset)
-    model = run.model("test")
-    if not isinstance(model, HybridRecommender) or model.stream_one is None:
-        return None
-    if model.text_one is None:
+    model = cast(TowerRecommender, run.model("test"))  # the paper's form has this readout
+    if model.stream_one is None or model.text_one is None:
         return None
     study.progress.note("how far a wrong text spreads")
     change, changed = spread(model, study.dataset.snapshot("fit"), nodes, seed=seed)

@@ -16,7 +16,7 @@ from finrec_dgl.base.errors import DataError
 from finrec_dgl.benchmarking.charts import lines, picture
 from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph import NODE_TYPES
-from finrec_dgl.nn import HybridRecommender, features_of
+from finrec_dgl.nn import TowerRecommender, features_of
 from finrec_dgl.sampling import whole_graph
 
 HOPS = 3
@@ -82,7 +82,7 @@ class Spread:
 
 
 def spread(
-    model: HybridRecommender, snapshot: Snapshot, nodes: int = 20, hops: int = HOPS, seed: int = 0
+    model: TowerRecommender, snapshot: Snapshot, nodes: int = 20, hops: int = HOPS, seed: int = 0
 ) -> tuple[tuple[tuple[float | None, ...], ...], int]:
     """See ``Spread.change``; and how many nodes were changed, at most ``nodes``.
 
@@ -129,7 +129,7 @@ def spread(
     return change, len(drawn)
 
 
-def _states(model: HybridRecommender, snapshot: Snapshot, features: Any) -> list[Tensor]:
+def _states(model: TowerRecommender, snapshot: Snapshot, features: Any) -> list[Tensor]:
     """States of users, then items, [U + I, dim], before Stream One and after each of its layers."""
     found: list[Tensor] = []
     handles = []

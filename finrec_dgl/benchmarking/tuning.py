@@ -123,7 +123,7 @@ class Choice:
 def plain_form(config: TrainConfig, epochs: int | None = None) -> TrainConfig:
     """The paper's form with every part on: of ``config`` where that has the tower readout,
     else the plain defaults with its seed. ``epochs``: at most so many, stopping early."""
-    if config.model.readout != "tower" or config.loss == "backtest":
+    if config.model.readout != "tower" or config.windowed:
         config = TrainConfig.plain(seed=config.seed)
     if epochs is not None:
         config = replace(config, epochs=epochs, average=0)

@@ -53,6 +53,12 @@ def preprocess(
         str,
         typer.Option(metavar="auto|float32|bfloat16|int8", help="Of the encoder's arithmetic."),
     ] = "auto",
+    device: Annotated[
+        str,
+        typer.Option(
+            metavar="auto|cpu|cuda|cuda:N", help="Where texts are encoded; auto: a GPU if any."
+        ),
+    ] = "auto",
     prefix: Annotated[str, typer.Option(help="An instruction to put before each text.")] = "",
     item_text: Columns = None,
     item_categories: Columns = None,
@@ -117,6 +123,7 @@ def preprocess(
                 max_length=max_length,
                 precision=precision,
                 prefix=prefix,
+                device=device,
             ),
             cache=None if no_cache else str(cache or default_cache()),
             user_ids=user_ids,

@@ -44,6 +44,10 @@ def train(
         str | None,
         typer.Option(metavar="auto|cpu|cuda|cuda:N", help="Where to compute; auto: a GPU if any."),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(metavar="float32|bf16", help="Of products of matrices; bf16 on a GPU alone."),
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="At most so many passes.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of every random choice.")] = None,
     finetune: Annotated[
@@ -91,6 +95,7 @@ def train(
             "seeds_per_user": seeds_per_user,
             "workers": workers,
             "device": device,
+            "precision": precision,
             "epochs": epochs,
             "seed": seed,
         }

@@ -98,6 +98,14 @@ class Edges:
         """Where the numbers of the nodes are."""
         return self.source.device
 
+    def to(self, device: torch.device) -> Edges:
+        """Return the same edges on ``device``: these themselves where they are there already."""
+        if device == self.device:
+            return self
+        return Edges.unchecked(
+            self.n_src, self.n_dst, self.source.to(device), self.target.to(device)
+        )
+
     @cached_property
     def source(self) -> Tensor:
         """int32 [edges]."""
@@ -235,6 +243,11 @@ class Layer:
     def canonical_etypes(self) -> list[Relation]:
         """The relations, named as a DGL graph does."""
         return list(self.edges)
+
+    def to(self, device: torch.device) -> Layer:
+        """Return the same layer with its edges on ``device``."""
+        edges = {relation: one.to(device) for relation, one in self.edges.items()}
+        return Layer(self.n_src, self.n_dst, edges)
 
 
 # graph or block -> relation -> its edges. A slice of a graph by relation is a new object each time,

@@ -139,6 +139,11 @@ class HybridConfig:
         return self.pseudo and self.text
 
     @property
+    def hidden_share(self) -> float:
+        """The share of items that windows hide to teach weights of text alone: pair readout."""
+        return self.pair.cold_share if self.readout == "pair" else 0.0
+
+    @property
     def uses_ids(self) -> bool:
         """Whether nodes have learned vectors: never without the graph, which spreads them."""
         return self.ids != "none" and self.graph

@@ -42,6 +42,13 @@ class NodeFeatures:
             pick(self.text), pick(self.has_text), pick(self.degree), pick(self.activity)
         )
 
+    def to(self, device: torch.device) -> NodeFeatures:
+        """The same on ``device``."""
+        parts = (self.text, self.has_text, self.degree, self.activity)
+        return NodeFeatures(
+            *({name: one.to(device) for name, one in part.items()} for part in parts)
+        )
+
     def with_user_text(self, rows: Tensor, vectors: Tensor) -> NodeFeatures:
         """The same with other text [n, d] in the given rows of users; zero: no text."""
         text = self.text["user"].index_copy(0, rows, vectors.to(self.text["user"].dtype))

@@ -65,7 +65,9 @@ class Fusion(nn.Module):
         if self.operator == "sum":
             return self.text(text) + self.graph(graph)
         share = self.gate(text, graph, has_text, prior)
-        return torch.lerp(self.graph(graph), self.text(text), share)
+        graph = self.graph(graph)
+        # with mixed precision some of the three are in bfloat16
+        return torch.lerp(graph, self.text(text).to(graph.dtype), share.to(graph.dtype))
 
 
 def gate_logit(text: Tensor, graph: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

@@ -1,318 +1,94 @@
-"""The hybrid model: text and graph fused in two streams, then a head that scores user and product.
-
-After "Research on Personalized Financial Product Recommendation by Integrating Large Language
-Models and Graph Neural Networks", arXiv 2506.05873.
-"""
+"""The hybrid model: seeds, the graph just before their time, and a readout that scores items."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Any
 
-import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from finrec_dgl.graph import INTERACTED_BY, INTERACTS, NODE_TYPES, Relation, tie_relations
+from finrec_dgl.base.progress import SILENT, Progress
+from finrec_dgl.evaluation import Vectors
 from finrec_dgl.nn.config import HybridConfig
-from finrec_dgl.nn.features import NodeFeatures
-from finrec_dgl.nn.fusion import linear_map
-from finrec_dgl.nn.heads import DotHead, MLPHead
-from finrec_dgl.nn.start import Start
-from finrec_dgl.nn.streams import StreamOne, StreamTwo
-from finrec_dgl.relations import ModelShape, PseudoLabels
-from finrec_dgl.sampling import Blocks
+from finrec_dgl.relations import GraphTensors, ModelShape, Seeds
 
-
-@dataclass(frozen=True)
-class Encoded:
-    """Fused vectors [n, width] of the blocks' output nodes, and what else is known of these.
-
-    ``pseudo``: pseudo-label logits [n, C], None without pseudo-labels. ``ids``: the learned vectors
-    z [n, dim_two] of the node types that have any.
-    """
-
-    fused: Mapping[str, Tensor]
-    pseudo: Mapping[str, Tensor] | None
-    ids: Mapping[str, Tensor]
+HISTORY, TIES, USER_TEXT = "history", "ties", "text"
+"""What a readout may read of a seed user."""
 
 
 class HybridRecommender(nn.Module):
-    """The model of formulas (1) to (6).
+    """Scores of seeds: a seed is a user and a graph that holds nothing at or after their time.
 
-    e_i                         text vector of node i, given (formula 1)
-    y_i = sigmoid(W_y e_i)      pseudo-labels (2)
-    x_i = W_x [e_i || y_i]      first features, to width ``dim`` (3)
-    h_i^(0) = x_i + W_z z_i     z_i: learned vector of the node (``ids``)
-    s_i = StreamOne(x, h^(0))   graph attention, fusion in its messages (4, 5)
-    p_i = StreamTwo(W_p [e_i || y_i], z)   direct fusion after graph convolution (6)
-    score(u, i) = head([s_u || p_u], [s_i || p_i]) + b_i
+    After "Research on Personalized Financial Product Recommendation by Integrating Large Language
+    Models and Graph Neural Networks", arXiv 2506.05873. The two readouts are subclasses
+    (``PairRecommender``, ``TowerRecommender``) of the same graph, seeds, samplers, objective and
+    scorer; ``model.readout`` names one. Training and scoring know this class alone.
 
-    Switched-off parts are absent, not zeroed: see ``HybridConfig``. Shapes: ``encode`` returns
-    fused vectors of width ``dim`` (Stream One) plus ``dim_two`` (Stream Two).
+    Parameters
+    ----------
+    config : HybridConfig
+        Which parts there are.
+    shape : ModelShape
+        The sizes of the data set.
     """
 
     def __init__(self, config: HybridConfig, shape: ModelShape) -> None:
         super().__init__()
         self.config = config
         self.shape = shape
-        dim = config.dim
-        has_text = config.text and shape.text_dim > 0
-        self.pseudo = (
-            PseudoLabels(shape.text_dim, shape.pseudo_classes)
-            if has_text and config.uses_pseudo and shape.pseudo_classes
-            else None
-        )
-        text_width = shape.text_dim + (shape.pseudo_classes if self.pseudo is not None else 0)
-        attends = config.stream_one and config.graph
-        self.text_one = _text_maps(text_width, dim) if has_text and attends else None
-        # without the graph, Stream Two is text alone, and all that is left
-        fuses = config.stream_two or not config.graph
-        self.text_two = _text_maps(text_width, config.dim_two) if has_text and fuses else None
-        if self.text_two is not None and config.uses_ids:
-            # text joins the graph's score as it learns to help it; alone it could not leave zero
-            for weight in self.text_two.parameters():
-                nn.init.zeros_(weight)
-        self.ids = (
-            nn.ParameterDict(
-                {
-                    name: nn.Parameter(torch.randn(size, config.dim_two) * config.init_scale)
-                    for name, size in (("user", shape.n_users), ("item", shape.n_items))
-                    if name == "item" or config.ids == "both"
-                }
-            )
-            if config.uses_ids
-            else None
-        )
-        # Stream One is narrower than the learned vectors
-        self.ids_one = nn.ModuleDict(
-            {name: linear_map(config.dim_two, dim) for name in self.ids or {} if attends}
-        )
-        for name, vectors in (self.ids or {}).items():
-            # where the vectors started; not part of the weights
-            self.register_buffer(f"anchor_{name}", torch.zeros_like(vectors), persistent=False)
-        fusion = config.fusion if has_text else "graph"
-        fusion_two = config.fusion_two if has_text else "graph"
-        if not config.graph:
-            fusion_two = "text"
-        self.stream_one = (
-            StreamOne(
-                self.relations(),
-                dim=dim,
-                layers=config.layers,
-                heads=config.heads,
-                fusion=fusion,
-                dropout=config.dropout,
-                attention_dropout=config.attention_dropout,
-                kernels=config.kernels,
-            )
-            if attends
-            else None
-        )
-        self.stream_two = (
-            StreamTwo(
-                dim=config.dim_two,
-                layers=config.linear_layers if config.graph else 0,
-                fusion=fusion_two,
-                kernels=config.kernels,
-            )
-            if fuses
-            else None
-        )
-        width_one = dim if attends else 0
-        width_two = config.dim_two if fuses else 0
-        quiet = width_one if fuses else 0
-        width = width_one + width_two
-        self.head = DotHead(width, quiet) if config.head == "dot" else MLPHead(width)
-        self.item_bias = nn.Parameter(torch.zeros(shape.n_items))
-        self.row_gradients = False
-        """Whether gradients of learned vectors and biases hold only what a step used (sparse)."""
 
-    @torch.no_grad()
-    def start_from(self, start: Start) -> None:
-        """Set what the training data can tell before any step: biases, learned vectors."""
-        self.item_bias.copy_(start.item_bias)
-        if self.ids is not None:
-            for name, vectors in start.ids.items():
-                if name in self.ids:
-                    self.ids[name].copy_(vectors)
-                    self.get_buffer(f"anchor_{name}").copy_(vectors)
+    def pseudo_labels(self) -> nn.Module | None:
+        """Return the map from text to the logits of pseudo-labels; None without."""
+        raise NotImplementedError
 
-    @torch.no_grad()
-    def temper(self, factor: float) -> None:
-        """Scale learned vectors, and where they started, so that scores grow by ``factor``."""
-        for name, vectors in (self.ids or {}).items():
-            # a score has a product's vector at both ends: its own, and in the user's holdings
-            vectors.mul_(factor**0.5)
-            self.get_buffer(f"anchor_{name}").mul_(factor**0.5)
+    def start_from(self, view: GraphTensors, seed: int = 0) -> None:
+        """Set the weights to what ``view`` says before any step; by default they stay."""
 
-    def relations(self) -> tuple[Relation, ...]:
-        """The relations that carry messages in Stream One."""
-        kinds = self.shape.tie_kinds if self.config.social else ()
-        ties = [relation for kind in kinds for relation in tie_relations(kind)]
-        return (INTERACTS, INTERACTED_BY, *ties)
+    def prepare(
+        self, view: GraphTensors, seed: int = 0, progress: Progress = SILENT, name: str = "all"
+    ) -> None:
+        """Learn in ``view`` what is needed there beside the weights; by default nothing."""
 
-    def encode(
-        self,
-        blocks: Blocks,
-        features: NodeFeatures,
-        hidden: Mapping[str, Tensor] | None = None,
-        *,
-        gathered: bool = False,
-    ) -> Encoded:
-        """Fused vectors of the output nodes of ``blocks``.
+    def settle(self, view: GraphTensors) -> None:
+        """Keep with the weights what was learned in ``view``, to score in it later."""
 
-        ``features``: of all nodes, or, if ``gathered``, of the input nodes. ``hidden`` (bool [n] a
-        type): nodes whose text is to be treated as absent.
+    def evidence(self, view: GraphTensors, seeds: Seeds) -> Any:
+        """Return what ``view`` says of ``seeds``; ``forward`` scores it any number of times."""
+        raise NotImplementedError
+
+    def forward(self, evidence: Any, *, text_only: bool = False) -> Tensor:
+        """Return the scores float [B, I] of the seeds of ``evidence``.
+
+        ``text_only``: with a gradient for the weights of text alone, where the graph was altered.
         """
-        given = features if gathered else features.gather(blocks)
-        has_text = dict(given.has_text)
-        if hidden is not None:
-            for name in NODE_TYPES:
-                ids = blocks.inputs[name]
-                has_text[name] &= ~(hidden[name] if ids is None else hidden[name][ids])
-        sizes = {name: len(given.degree[name]) for name in NODE_TYPES}
-        logits, first = self._first_features(given)
-        states = self._id_states(blocks, sizes)
-        outputs = []
-        if self.stream_one is not None:
-            text = self._project(self.text_one, first, has_text, sizes, self.config.dim)
-            start = {
-                name: text[name] + self.ids_one[name](states[name])
-                if name in self.ids_one
-                else text[name]
-                for name in NODE_TYPES
-            }
-            silent = set() if self.text_one is not None else set(NODE_TYPES) - set(self.ids_one)
-            outputs.append(self.stream_one(blocks.layers, text, has_text, start, silent))
-        if self.stream_two is not None:
-            text = self._project(self.text_two, first, has_text, sizes, self.config.dim_two)
-            start = states if self.ids is not None else text
-            silent = set() if self.ids is None else set(NODE_TYPES) - set(self.ids)
-            outputs.append(
-                self.stream_two(
-                    blocks.layers, text, has_text, start, given.degree, given.activity, silent
-                )
-            )
-        fused = {
-            name: torch.cat([output[name] for output in outputs], dim=1) for name in NODE_TYPES
-        }
-        if logits is not None:
-            logits = {name: logits[name][: len(fused[name])] for name in NODE_TYPES}
-        vectors = {name: states[name][: len(fused[name])] for name in self.ids or {}}
-        return Encoded(fused, logits, vectors)
+        raise NotImplementedError
 
-    def score(self, user: Tensor, item: Tensor, item_ids: Tensor | None = None) -> Tensor:
-        """Scores [B, C] of fused users [B, width] and products [C, width].
+    def score_seeds(self, view: GraphTensors, seeds: Seeds) -> Tensor:
+        """Return the scores float [B, I] of ``seeds`` by weights that no longer change."""
+        scores: Tensor = self(self.evidence(view, seeds))
+        return scores
 
-        ``item_ids`` [C]: the products' node numbers (None: all in order), for their bias.
-        """
-        bias = self.item_bias if item_ids is None else self.item_bias[item_ids]
-        return self.head(user, item, bias)
+    def vectors(self, view: GraphTensors) -> Vectors | None:  # noqa: ARG002
+        """Return vectors whose inner products are the scores in ``view``; None without such."""
+        return None
 
-    def biases(self, items: Tensor) -> Tensor:
-        """b_i of products by their node numbers [C]."""
-        if not self.row_gradients:
-            return self.item_bias[items]
-        return self.item_bias.gather(0, items, sparse_grad=True)
+    def numbers_a_seed(self) -> int:
+        """Return how many numbers the evidence and the scores of a seed take."""
+        raise NotImplementedError
 
-    def score_batch(
-        self,
-        user: Tensor,
-        item: Tensor,
-        bias: Tensor,
-        positives: tuple[Tensor, Tensor],
-        negatives: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """Scores [B] of positives, and those [n, K] of the users with the negatives.
+    def reads(self) -> frozenset[str]:
+        """Return what the model reads of a seed: of ``HISTORY``, ``TIES`` and ``USER_TEXT``."""
+        raise NotImplementedError
 
-        Of fused users [n, width], products [C, width] and what is added to each product's scores,
-        ``bias`` [C]. ``positives``: of both ends the rows [B]; ``negatives`` [K]: rows of products.
-        """
-        rows, columns = positives
-        left, right = self.head.sides(user, item)
-        # the gradient of index_select adds up faster than that of right[...]
-        ends = left.index_select(0, rows), right.index_select(0, columns)
-        scores = self.head.each(*ends, bias.index_select(0, columns))
-        right, bias = right.index_select(0, negatives), bias.index_select(0, negatives)
-        return scores, self.head.crossed(left, right, bias)
+    def item_terms(self, view: GraphTensors, seeds: Seeds) -> Tensor:
+        """Return the part of the scores that comes of the item alone, float [B, I]."""
+        raise NotImplementedError
 
-    def squared_weights(self) -> Tensor:
-        """The part of ||Theta||^2 (formula 7) that is dense weights, a scalar."""
-        parts = [
-            parameter.square().sum()
-            for name, parameter in self.named_parameters()
-            if not name.startswith(("ids.", "item_bias"))
-        ]
-        return torch.stack(parts).sum() if parts else self.item_bias.new_zeros(())
+    def penalties(self) -> Mapping[str, Tensor]:
+        """Return the terms of ||Theta||^2 (formula 7), each by the name of its weight."""
+        raise NotImplementedError
 
-    def squared_ids(self, vectors: Mapping[str, Tensor], seeds: Mapping[str, Tensor]) -> Tensor:
-        """The part of ||Theta||^2 that is learned vectors: mean over seeds of ||z_i - z_i(0)||^2.
-
-        ``vectors``: z [n, dim_two] of the ``seeds`` [n] of each node type that has any. A vector is
-        pulled to where it started: the spectral start, or zero for a random one. Only the seeds'
-        vectors, so that its cost and its size do not grow with the graph.
-        """
-        if not vectors:
-            return self.item_bias.new_zeros(())
-        moved = [
-            one - self.get_buffer(f"anchor_{name}")[seeds[name]] for name, one in vectors.items()
-        ]
-        return torch.cat([one.square().sum(1) for one in moved]).mean()
-
-    def _first_features(
-        self, given: NodeFeatures
-    ) -> tuple[dict[str, Tensor] | None, dict[str, Tensor]]:
-        """Pseudo-label logits and [e || y] per node type."""
-        if self.text_one is None and self.text_two is None:
-            return None, {}
-        if self.pseudo is None:
-            return None, dict(given.text)
-        logits = {name: self.pseudo(given.text[name]) for name in NODE_TYPES}
-        first = {
-            name: torch.cat([given.text[name], torch.sigmoid(logits[name])], dim=1)
-            for name in NODE_TYPES
-        }
-        return logits, first
-
-    def _project(
-        self,
-        maps: nn.ModuleDict | None,
-        first: Mapping[str, Tensor],
-        has_text: Mapping[str, Tensor],
-        sizes: Mapping[str, int],
-        width: int,
-    ) -> dict[str, Tensor]:
-        """x_i = W [e_i || y_i], and zero for a node without text: [n, width] per node type."""
-        if maps is None:
-            return {name: self._zeros(sizes[name], width) for name in NODE_TYPES}
-        return {name: maps[name](first[name]) * has_text[name].unsqueeze(1) for name in NODE_TYPES}
-
-    def _id_states(self, blocks: Blocks, sizes: Mapping[str, int]) -> dict[str, Tensor]:
-        """z_i of the input nodes, zero for node types without learned vectors."""
-        states = {}
-        for name, ids in blocks.inputs.items():
-            if self.ids is None or name not in self.ids:
-                states[name] = self._zeros(sizes[name], self.config.dim_two)
-            elif ids is None:
-                states[name] = self.ids[name]
-            else:
-                states[name] = functional.embedding(ids, self.ids[name], sparse=self.row_gradients)
-        return states
-
-    def _zeros(self, size: int, width: int) -> Tensor:
-        """[size, width] that take no memory."""
-        return self.item_bias.new_zeros(()).expand(size, width)
-
-
-def silent_relations(config: HybridConfig, text_dim: int) -> tuple[Relation, ...]:
-    """The relations whose only senders have nothing to send in the outermost layer.
-
-    Users have neither text nor vectors there, and to products nobody else sends. What users send to
-    each other then is zero too, but counts as something brought.
-    """
-    return (INTERACTS,) if config.ids == "items" and not (config.text and text_dim) else ()
-
-
-def _text_maps(width: int, dim: int) -> nn.ModuleDict:
-    return nn.ModuleDict({name: linear_map(width, dim) for name in NODE_TYPES})
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """Return what an optimiser is to move, with its step sizes."""
+        del lr
+        return [{"params": list(self.parameters())}]

@@ -8,15 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.nn.config import HybridConfig
+from finrec_dgl.nn.hybrid import HISTORY, TIES, USER_TEXT, HybridRecommender
 from finrec_dgl.relations import GraphTensors, ModelShape, Relation, SeedBatch, Seeds, relations_of
 from finrec_dgl.relations.base import GRAPH_ATTENTION, GRAPH_CONVOLUTION, PSEUDO, TEXT
+from finrec_dgl.relations.peers import PEER_FEATURES
 from finrec_dgl.relations.pseudo import Pseudo
 from finrec_dgl.relations.text_near import (
     TEXT_CHANNELS,
@@ -28,6 +30,9 @@ from finrec_dgl.relations.view import COVARIATES
 
 _SLOPE_PULL = 5.0
 """How much harder the weights' dependence on the user is pulled to its start, zero."""
+
+_PSEUDO_PACE = 0.02
+"""There are few weights, which take large steps; the pseudo-labels' matrix does not."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,8 +63,10 @@ class Evidence:
     text: Tensor | None
 
 
-class PairRecommender(nn.Module):
-    """score(u, i) = (1 - g_i) s_graph(u, i) + g_i s_text(u, i), with g_i = k / (k + n_i).
+class PairRecommender(HybridRecommender):
+    """The pair readout: scores by the messages that reach a pair of a seed and an item.
+
+    score(u, i) = (1 - g_i) s_graph(u, i) + g_i s_text(u, i),  g_i = k / (k + n_i)
 
     s_graph(u, i) = sum over channels c of w_c(u) z_c(u, i),  w_c(u) = w_c + a_c . x_u
 
@@ -80,9 +87,7 @@ class PairRecommender(nn.Module):
     """
 
     def __init__(self, config: HybridConfig, shape: ModelShape) -> None:
-        super().__init__()
-        self.config = config
-        self.shape = shape
+        super().__init__(config, shape)
         self.has_text = config.text and shape.text_dim > 0
         seen = ModelShape(
             shape.n_users,
@@ -132,9 +137,8 @@ class PairRecommender(nn.Module):
             weight[self.channels.index("popularity")] = 1.0
         return weight
 
-    @property
-    def pseudo(self) -> nn.Module | None:
-        """The map from text to the logits of pseudo-labels; None without."""
+    def pseudo_labels(self) -> nn.Module | None:
+        """Return the map from text to the logits of pseudo-labels; None without."""
         for one in self.listed():
             if isinstance(one, Pseudo):
                 return one.labels
@@ -236,11 +240,39 @@ class PairRecommender(nn.Module):
         columns = view.kept("text columns", lambda: self.text_share(view).nonzero().squeeze(1))
         return columns if len(columns) else None
 
-    def pseudo_logits(self, view: GraphTensors) -> dict[str, Tensor]:
-        """Return the logits of y (formula 2) of all items and users, [n, classes] each."""
-        if self.pseudo is None:
-            return {}
-        return {"item": self.pseudo(view.item_text), "user": self.pseudo(view.user_text)}
+    def numbers_a_seed(self) -> int:
+        """Return how many numbers the evidence and the scores of a seed take."""
+        channels = 3 * len(self.channels) * self.shape.n_items
+        return channels + len(PEER_FEATURES) * self.config.pair.peers
+
+    def reads(self) -> frozenset[str]:
+        """Return what the model reads of a seed."""
+        parts = {HISTORY: True, TIES: "ties" in self.relations, USER_TEXT: self.has_text}
+        return frozenset(name for name, there in parts.items() if there)
+
+    def item_terms(self, view: GraphTensors, seeds: Seeds) -> Tensor:
+        """Return what the channels of the item alone add to the scores, float [B, I]."""
+        weight, batch = self.weights(seeds.covariates()), SeedBatch(view, seeds)
+        added, start = torch.zeros(len(seeds), view.n_items, device=view.device), 0
+        for one in self.listed():
+            count = len(one.channel_names())
+            if one.per_item:
+                added = added + weight[:, start : start + count] @ cast(Tensor, one.sample(batch)).T
+            start += count
+        return added
+
+    def penalties(self) -> Mapping[str, Tensor]:
+        """Return the distance of the weights to their start."""
+        return {"lambda_start": self.squared_distance()}
+
+    def parameter_groups(self, lr: float) -> list[dict[str, Any]]:
+        """Return what an optimiser is to move; the pseudo-labels' matrix takes smaller steps."""
+        labels = self.pseudo_labels()
+        if labels is None:
+            return super().parameter_groups(lr)
+        matrix = {id(one) for one in labels.parameters()}
+        few = [one for one in self.parameters() if id(one) not in matrix]
+        return [{"params": few}, {"params": list(labels.parameters()), "lr": lr * _PSEUDO_PACE}]
 
     def squared_distance(self) -> Tensor:
         """Return ||Theta - Theta_0||^2, how far the weights are from their start: a scalar."""

@@ -31,6 +31,14 @@ class PseudoTargets:
     confidence: Mapping[str, Tensor]
     classes: tuple[str, ...]
 
+    def to(self, device: torch.device) -> PseudoTargets:
+        """The same on ``device``."""
+        target, confidence = (
+            {name: one.to(device) for name, one in part.items()}
+            for part in (self.target, self.confidence)
+        )
+        return PseudoTargets(target, confidence, self.classes)
+
 
 class PseudoLabeler:
     """Gives the nodes of any snapshot their pseudo-label targets, of classes fixed once.

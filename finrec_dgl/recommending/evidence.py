@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from torch import Tensor
 
 from finrec_dgl.dataset import Snapshot
-from finrec_dgl.graph import INTERACTED_BY, Relation, tie_relations
 
 MOST_HOLDINGS = 64
 """Held products that are weighed one by one; each costs a copy of the user."""
@@ -25,14 +23,6 @@ class Evidence:
     kind: str
     item: int = -1
     tie: str = ""
-
-    def kept(self, relation: Relation, senders: Tensor) -> Tensor:
-        """``senders`` [n] of the user's messages in ``relation``, less those of this evidence."""
-        if self.kind == "held" and relation == INTERACTED_BY:
-            return senders[senders != self.item]
-        if self.kind == "ties" and relation in tie_relations(self.tie):
-            return senders[:0]
-        return senders
 
 
 def holdings(snapshot: Snapshot, user: int) -> np.ndarray:

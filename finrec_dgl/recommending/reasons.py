@@ -4,10 +4,9 @@ The effect of evidence j on product i for user u is
 
     effect(j, i) = score(u, i) - score(u without j, i)
 
-by the model's own score, all else equal. All effects come from one pass over the graph, extended by
-a copy of the user for each piece of evidence: a copy has the user's vectors and receives every
-message that the user receives, but for those of the evidence it lacks, and sends none. So what the
-user's own evidence adds to other nodes (and from there comes back to the user) stays as it was.
+by the model's own score, all else equal. The user is scored as they are and once without each piece
+of evidence, as seeds that receive what is said of them and send nothing: what the user's own
+evidence adds to other nodes, and from there comes back to the user, stays as it was.
 """
 
 from __future__ import annotations
@@ -18,19 +17,17 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.dataset.snapshot import FROM_POSTS
-from finrec_dgl.kernels import Edges, Layer, relation_edges
-from finrec_dgl.nn import HybridRecommender, NodeFeatures
+from finrec_dgl.graph import Relation, tie_relations
+from finrec_dgl.kernels.ragged import Ragged
+from finrec_dgl.nn import HybridRecommender
+from finrec_dgl.nn.hybrid import HISTORY, TIES, USER_TEXT
 from finrec_dgl.recommending.evidence import Evidence, holdings, tied
-from finrec_dgl.recommending.pair import (
-    pair_effects,
-    pair_evidence,
-    pair_popularity,
-)
-from finrec_dgl.sampling import Blocks
-from finrec_dgl.training import ModelScorer, PairScorer, SampledScorer
+from finrec_dgl.relations import Seeds
+from finrec_dgl.training import ModelScorer
 
 MOST_REASONS = 3
 FEWEST_TO_TELL = 3
@@ -75,104 +72,106 @@ class Reason:
         }
 
 
-class _Given(NodeFeatures):
-    """Features that already stand in the order of the blocks' input nodes."""
+def evidence_of(model: HybridRecommender, snapshot: Snapshot, user: int) -> list[Evidence]:
+    """What is known of ``user`` that ``model`` reads: items of the history, kinds of ties, text.
 
-    def gather(self, blocks: Blocks) -> NodeFeatures:  # noqa: ARG002
-        return self
-
-
-def evidence_of(
-    model: HybridRecommender, snapshot: Snapshot, features: NodeFeatures, user: int
-) -> list[Evidence]:
-    """What is known of ``user`` that ``model`` reads: products held, kinds of ties, own text.
-
-    Of the products only the ``MOST_HOLDINGS`` last taken up (without timestamps: the first in the
-    order of products); none without the graph. Ties only where Stream One carries them.
+    Of the items only the ``MOST_HOLDINGS`` last taken up (without timestamps: the first in the
+    order of items).
     """
-    found: list[Evidence] = []
-    if model.config.graph:
+    reads, found = model.reads(), list[Evidence]()
+    if HISTORY in reads:
         found += [Evidence("held", item=int(item)) for item in holdings(snapshot, user)]
-    if model.stream_one is not None and model.config.social:
-        found += [
-            Evidence("ties", tie=kind)
-            for kind in model.shape.tie_kinds
-            if len(tied(snapshot, kind, user))
-        ]
-    reads_text = model.text_one is not None or model.text_two is not None
-    if reads_text and features.has_text["user"][user]:
+    if TIES in reads:
+        kinds = model.shape.tie_kinds
+        found += [Evidence("ties", tie=kind) for kind in kinds if len(tied(snapshot, kind, user))]
+    if USER_TEXT in reads and snapshot.user_text[user].any():
         found.append(Evidence("text"))
     return found
 
 
 def effects_of(
-    model: HybridRecommender,
-    graph: Any,
-    features: NodeFeatures,
-    user: int,
-    evidence: Sequence[Evidence],
-    items: np.ndarray,
+    scorer: ModelScorer, user: int, evidence: Sequence[Evidence], items: np.ndarray
 ) -> np.ndarray:
     """float32 [len(evidence), len(items)]: by how much each evidence raises each item's score.
 
-    ``graph`` and ``features``: the whole graph, as a layer or of DGL, and the features of all its
-    nodes. A copy without a held product also counts one interaction less; a copy without text is a
-    node without text.
+    A row without an item of the history also counts one interaction less; a row without text is a
+    user without text. All other users stay as they are.
     """
-    copies = len(evidence)
-    if not copies or not len(items):
-        return np.zeros((copies, len(items)), np.float32)
-    n_users = len(features.degree["user"])
-    same = torch.full((copies,), user)
-    nodes = torch.cat([torch.arange(n_users), same])
-    layers = (_with_copies(graph, user, evidence),) * model.config.depth
-    inputs = {"user": nodes, "item": None}
-    degree, has_text = features.degree["user"][nodes], features.has_text["user"][nodes]
-    for number, one in enumerate(evidence, start=n_users):
-        if one.kind == "held":
-            degree[number] -= 1
-        if one.kind == "text":
-            has_text[number] = False
-    given = _Given(
-        {**features.text, "user": features.text["user"][nodes]},
-        {**features.has_text, "user": has_text},
-        {**features.degree, "user": degree},
-        {**features.activity, "user": degree},
-    )
-    index = torch.from_numpy(np.asarray(items, dtype=np.int64))
-    training = model.training
-    model.eval()
-    with torch.inference_mode():
-        fused = model.encode(Blocks(layers, inputs, inputs), given).fused
-        rows = torch.cat([fused["user"][user : user + 1], fused["user"][n_users:]])
-        scores = model.score(rows, fused["item"][index], index).float()
-    model.train(training)
-    effects: np.ndarray = (scores[0] - scores[1:]).numpy()
+    if not evidence or not len(items):
+        return np.zeros((len(evidence), len(items)), np.float32)
+    scores = scorer.score_rows(_rows(scorer, user, evidence))[:, items]
+    effects: np.ndarray = scores[0] - scores[1:]
     return effects
 
 
-def _with_copies(graph: Any, user: int, evidence: Sequence[Evidence]) -> Layer:
-    """``graph`` with a node more for each evidence, which receives what ``user`` does less that."""
-    n_users = graph.num_nodes("user")
-    sizes = {"user": n_users + len(evidence), "item": graph.num_nodes("item")}
-    edges = {}
-    for relation in graph.canonical_etypes:
-        known = relation_edges(graph, relation)
-        source, target = known.source, known.target
-        sources, targets = [source], [target]
-        if relation[2] == "user":
-            senders = source[target == user]
-            for number, one in enumerate(evidence, start=n_users):
-                kept = one.kept(relation, senders)
-                sources.append(kept)
-                targets.append(torch.full_like(kept, number))
-        ends = torch.cat(sources), torch.cat(targets)
-        edges[relation] = Edges(sizes[relation[0]], sizes[relation[2]], *ends)
-    return Layer(sizes, sizes, edges)
+def _rows(scorer: ModelScorer, user: int, evidence: Sequence[Evidence]) -> Seeds:
+    """The user as they are, then a row without each evidence."""
+    view = scorer.view
+    one = view.seeds([user])
+    pieces = (None, *evidence)
+    kept = [
+        torch.ones_like(one.item, dtype=torch.bool)
+        if piece is None or piece.kind != "held"
+        else one.history.values != piece.item
+        for piece in pieces
+    ]
+    gone = ["" if piece is None else piece.tie for piece in pieces]
+    without_text = torch.tensor([piece is not None and piece.kind == "text" for piece in pieces])
+    text = one.text.expand(len(pieces), -1).clone()
+    text[without_text.to(text.device)] = 0.0
+    return Seeds(
+        one.user.expand(len(pieces)),
+        _ragged([one.history.values[rows] for rows in kept]),
+        torch.cat([one.age[rows] for rows in kept]),
+        text,
+        _ragged([_connected(scorer, user, one, kind) for kind in gone]),
+        altered=True,
+        ties=_senders(scorer, user, gone),
+    )
+
+
+def _ragged(rows: Sequence[Tensor]) -> Ragged:
+    counts = torch.tensor([0, *map(len, rows)], device=rows[0].device)
+    return Ragged(counts.cumsum(0), torch.cat(list(rows)))
+
+
+def _connected(scorer: ModelScorer, user: int, seeds: Seeds, gone: str) -> Tensor:
+    """int32: whom ``user`` is tied to by another kind than ``gone``."""
+    if not gone:
+        return seeds.connected.values
+    snapshot = scorer.snapshot
+    others = [tied(snapshot, kind, user) for kind in snapshot.ties if kind != gone]
+    found = np.unique(np.concatenate([np.zeros(0, np.int32), *others])).astype(np.int32)
+    return torch.from_numpy(found).to(scorer.view.device)
+
+
+def _senders(scorer: ModelScorer, user: int, gone: Sequence[str]) -> dict[Relation, Ragged]:
+    """Who sends to ``user`` by each kind of ties, in rows that have not the kinds ``gone``."""
+    found, layer = {}, scorer.view.layer
+    for kind in scorer.snapshot.ties:
+        for relation in tie_relations(kind):
+            edges = layer.edges[relation]
+            senders = edges.source[edges.target == user]
+            found[relation] = _ragged([senders[:0] if one == kind else senders for one in gone])
+    return found
+
+
+def popularity_of(scorer: ModelScorer, user: int, items: np.ndarray) -> np.ndarray:
+    """float [len(items)]: what the item alone adds for ``user`` beyond the mean item.
+
+    0 for an item that no more users than the mean have.
+    """
+    view = scorer.view
+    with torch.no_grad():
+        added = scorer.model.item_terms(view, view.seeds([user]))[0]
+        popular = view.item_count > view.item_count.mean()
+        above = torch.where(popular, added - added.mean(), added.new_zeros(()))
+    found: np.ndarray = above.float().cpu().numpy()[items]
+    return found
 
 
 def explain(
-    scorer: ModelScorer | SampledScorer | PairScorer,
+    scorer: ModelScorer,
     dataset: Dataset,
     user: int,
     items: np.ndarray,
@@ -185,15 +184,9 @@ def explain(
     product's vector.
     """
     snapshot = scorer.snapshot
-    if isinstance(scorer, PairScorer):
-        evidence = pair_evidence(scorer, user)
-        effects = pair_effects(scorer, user, evidence, items)
-        popularity = pair_popularity(scorer, user, items)
-    else:
-        model, features = scorer.model, scorer.features
-        evidence = evidence_of(model, snapshot, features, user)
-        effects = effects_of(model, snapshot.layer(), features, user, evidence, items)
-        popularity = _popularity(model, features, items)
+    evidence = evidence_of(scorer.model, snapshot, user)
+    effects = effects_of(scorer, user, evidence, items)
+    popularity = popularity_of(scorer, user, items)
     tell = _Teller(dataset, snapshot, user, items)
     new = tell.new() if not len(holdings(snapshot, user)) else ()
     scores = scorer.score(np.array([user]))[0, items]
@@ -211,14 +204,6 @@ def explain(
         raising.sort(key=lambda reason: -reason.effect)
         found.append((*new, *raising)[:MOST_REASONS])
     return found
-
-
-def _popularity(model: HybridRecommender, features: NodeFeatures, items: np.ndarray) -> np.ndarray:
-    """float [len(items)]: bias above the mean bias; 0 for what no more than usually is held."""
-    bias = model.item_bias.detach().float().numpy()
-    held = features.degree["item"].numpy()
-    above: np.ndarray = np.where(held > held.mean(), bias - bias.mean(), 0.0)[items]
-    return above
 
 
 class _Teller:

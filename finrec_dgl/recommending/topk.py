@@ -19,7 +19,7 @@ from finrec_dgl.dataset import Dataset, Pairs
 from finrec_dgl.evaluation.scores import Scoring, columns_of
 from finrec_dgl.kernels.ranking import best_columns
 from finrec_dgl.recommending.reasons import Reason, explain
-from finrec_dgl.training import ModelScorer, PairScorer, Run, SampledScorer
+from finrec_dgl.training import ModelScorer, Run
 
 MEMORY = 64 * 2**20
 """Bytes that the scores of one chunk of users, and what is made of them, may take."""
@@ -141,9 +141,7 @@ def _row_groups(ranker: _Ranker, k: int, task: Task) -> Iterator[pa.Table]:
 class _Ranker:
     """Ranks the candidates for users; ``items`` int64 [C] are the candidates' nodes."""
 
-    def __init__(
-        self, scorer: ModelScorer | SampledScorer | PairScorer, dataset: Dataset, known: bool
-    ) -> None:
+    def __init__(self, scorer: ModelScorer, dataset: Dataset, known: bool) -> None:
         self.scorer = scorer
         self.dataset = dataset
         self.known = known

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -13,7 +13,8 @@ from torch import Tensor
 
 from finrec_dgl.base.units import DAY
 from finrec_dgl.dataset import Snapshot
-from finrec_dgl.graph import INTERACTS
+from finrec_dgl.graph import INTERACTS, Relation
+from finrec_dgl.kernels import Layer
 from finrec_dgl.kernels.ragged import Ragged
 from finrec_dgl.sampling import FULL, Fanouts
 from finrec_dgl.sampling.draws import draw_neighbours, mix
@@ -44,6 +45,10 @@ class Seeds:
         The users connected to each by a tie of any kind, in either direction.
     seen : tuple of Ragged and Tensor, optional
         All items each has interacted with, and their ages, where ``history`` was drawn.
+    altered : bool
+        Whether a row describes a user otherwise than the graph does.
+    ties : mapping of relation to Ragged, optional
+        Who sends to each row by a tie, where that is otherwise than in the graph.
     """
 
     user: Tensor
@@ -52,6 +57,8 @@ class Seeds:
     text: Tensor
     connected: Ragged
     seen: tuple[Ragged, Tensor] | None = None
+    altered: bool = False
+    ties: Mapping[Relation, Ragged] | None = None
 
     def __len__(self) -> int:
         return len(self.user)
@@ -238,6 +245,11 @@ class GraphTensors:
     def item_users(self) -> Any:
         """The users of each item, compressed, on the CPU, where neighbours are drawn."""
         return self.snapshot.layer().edges[INTERACTS].by_receiver
+
+    @cached_property
+    def layer(self) -> Layer:
+        """All edges as one layer of message passing, on the view's device."""
+        return self.snapshot.layer().to(self.device)
 
     @cached_property
     def item_text(self) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from finrec_dgl.sampling.fanouts import FULL, Fanouts, fanouts_of
+from finrec_dgl.sampling.fanouts import FULL, Fanouts, pair_fanouts
 from finrec_dgl.sampling.layers import Blocks, whole_graph
 from finrec_dgl.sampling.negatives import NEGATIVES, NegativeSampler
 from finrec_dgl.sampling.neighbours import NeighborSampler
@@ -19,7 +19,7 @@ __all__ = [
     "NeighborSampler",
     "SeedGroups",
     "TemporalNeighborSampler",
-    "fanouts_of",
+    "pair_fanouts",
     "whole_graph",
 ]
 

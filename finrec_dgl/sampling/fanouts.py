@@ -1,4 +1,4 @@
-"""How many neighbours a seed sees at each hop of the pair readout."""
+"""How many neighbours a seed sees at each hop."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from finrec_dgl.base.errors import ConfigError
 
 HOPS = ("items of a seed", "users of an item", "items of a peer")
-"""What each number of ``Fanouts`` bounds."""
+"""What each number bounds with the pair readout."""
 
 
 @dataclass(frozen=True)
 class Fanouts:
-    """Neighbours drawn at each hop from a seed user; -1: all.
+    """Neighbours drawn at each hop, from the seeds outwards; -1: all.
 
     Parameters
     ----------
-    items, users, peer_items : int
-        Of the seed's items, of the users of such an item, of the items of a peer.
+    numbers : tuple of int
+        One a hop; empty: all neighbours at every hop.
     key : int
         Which draw: the same key draws the same neighbours, on any number of threads.
 
@@ -28,28 +28,53 @@ class Fanouts:
         If a number is neither -1 nor at least 1.
     """
 
-    items: int = -1
-    users: int = -1
-    peer_items: int = -1
+    numbers: tuple[int, ...] = ()
     key: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("items", "users", "peer_items"):
-            value = getattr(self, name)
+        for hop, value in enumerate(self.numbers, start=1):
             if value < -1 or value == 0:
                 raise ConfigError(
-                    f"the fanout is {value} for {name}",
+                    f"the fanout of hop {hop} is {value}",
                     expected="a positive number, or -1 for all",
                     where="fanout",
                 )
+
+    @property
+    def whole(self) -> bool:
+        """Whether every neighbour is taken."""
+        return all(one == -1 for one in self.numbers)
+
+    @property
+    def items(self) -> int:
+        """Items of a seed with the pair readout."""
+        return self._at(0)
+
+    @property
+    def users(self) -> int:
+        """Users of such an item with the pair readout."""
+        return self._at(1)
+
+    @property
+    def peer_items(self) -> int:
+        """Items of a peer with the pair readout."""
+        return self._at(2)
+
+    def _at(self, hop: int) -> int:
+        return self.numbers[hop] if hop < len(self.numbers) else -1
+
+    def layers(self, depth: int) -> tuple[int, ...]:
+        """Return a number for each of ``depth`` layers; the last one holds for deeper layers."""
+        numbers = self.numbers or (-1,)
+        return (*numbers, *[numbers[-1]] * depth)[:depth]
 
 
 FULL = Fanouts()
 """Every neighbour."""
 
 
-def fanouts_of(numbers: Sequence[int], key: int = 0) -> Fanouts:
-    """Return the fanouts for up to three ``numbers``, from the seed outwards.
+def pair_fanouts(numbers: Sequence[int], key: int = 0) -> Fanouts:
+    """Return the fanouts of the pair readout for up to three ``numbers``, see ``HOPS``.
 
     Raises ConfigError if there are more than three.
     """
@@ -59,5 +84,4 @@ def fanouts_of(numbers: Sequence[int], key: int = 0) -> Fanouts:
             expected=f"at most {len(HOPS)}: {', '.join(HOPS)}",
             where="fanout",
         )
-    items, users, peer_items = (*numbers, -1, -1, -1)[: len(HOPS)]
-    return Fanouts(items, users, peer_items, key)
+    return Fanouts(tuple(numbers), key)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS, NODE_TYPES
@@ -25,6 +26,16 @@ class Blocks:
     layers: tuple[Any, ...]
     inputs: Mapping[str, Tensor | None]
     outputs: Mapping[str, Tensor | None]
+
+    def to(self, device: torch.device) -> Blocks:
+        """Return the same blocks with all numbers on ``device``."""
+        moved = {id(one): one.to(device) for one in self.layers}
+        layers = tuple(moved[id(one)] for one in self.layers)
+        return Blocks(layers, _moved(self.inputs, device), _moved(self.outputs, device))
+
+
+def _moved(nodes: Mapping[str, Tensor | None], device: torch.device) -> dict[str, Tensor | None]:
+    return {name: None if one is None else one.to(device) for name, one in nodes.items()}
 
 
 def whole_graph(graph: Any, depth: int, exclude: Tensor | None = None) -> Blocks:

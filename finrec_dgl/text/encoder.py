@@ -63,6 +63,7 @@ class EncoderSpec:
     prefix: put before every text, such as an instruction (``"query: "``).
     normalize: divide each vector by its L2 norm.
     trust_remote_code: run Python code that comes with the model; only for code you have read.
+    device: ``cpu``, ``cuda``, ``cuda:N``, or ``auto``: a GPU where there is one.
 
     Raises ConfigError that names every field out of range.
     """
@@ -75,12 +76,19 @@ class EncoderSpec:
     prefix: str = ""
     normalize: bool = True
     trust_remote_code: bool = False
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         problems = [
             *choice("pooling", self.pooling, POOLINGS),
             *choice("precision", self.precision, PRECISIONS),
         ]
+        if self.device != "auto":
+            from finrec_dgl.kernels.device import device_problems  # it imports PyTorch
+
+            problems += device_problems(self.device)
+            if self.precision == "int8" and self.device != "cpu":
+                problems.append(f"precision is int8, which the cpu alone has, on {self.device}")
         if not self.name.strip():
             problems.append("name is empty; expected minilm, none, an id on the hub or a folder")
         if self.max_length < 2:
@@ -139,7 +147,8 @@ def resolve(spec: EncoderSpec, *, trained: bool = False) -> Model:
     if trained and precision == "int8":
         precision = "auto"
     if precision == "auto":
-        precision = fastest_precision(int8=identity == minilm.REVISION and not trained)
+        int8 = identity == minilm.REVISION and not trained
+        precision = fastest_precision(int8=int8, device=spec.device)
     return Model(spec, folder, identity, pooling, precision)
 
 
@@ -248,15 +257,8 @@ def _has_separate_encoder(kind: str) -> bool:
     return str(MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES.get(kind, "")).endswith("EncoderModel")
 
 
-def device() -> torch.device:
-    """A CUDA device where PyTorch has one, else the CPU."""
-    import torch
-
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-@functools.lru_cache(maxsize=2)
-def fastest_precision(int8: bool = False) -> str:
+@functools.lru_cache(maxsize=4)
+def fastest_precision(int8: bool = False, device: str = "auto") -> str:
     """int8 where ``int8`` allows it and the processor has instructions for it, else what is faster.
 
     Which of float32 and bfloat16 multiplies faster is measured once a process, in some 50 ms;
@@ -266,9 +268,10 @@ def fastest_precision(int8: bool = False) -> str:
     """
     import torch
 
+    from finrec_dgl.kernels.device import find_device
     from finrec_dgl.kernels.int8 import has_int8
 
-    if torch.cuda.is_available():
+    if find_device(device).type == "cuda":
         return "bfloat16" if torch.cuda.is_bf16_supported() else "float32"
     if int8 and has_int8():
         return "int8"
@@ -319,11 +322,14 @@ class Encoder:
         """Load ``model``. Raises DataError where its files cannot be used."""
         import torch
 
+        from finrec_dgl.kernels.device import find_device
+
         self.model = model
         with hub.quiet():
             self.tokenizer = _load_tokenizer(model)
             self.network = _load_network(model)
-        self.device = torch.device("cpu") if model.precision == "int8" else device()
+        int8 = model.precision == "int8"
+        self.device = torch.device("cpu") if int8 else find_device(model.spec.device)
         self.network.to(self.device)
         self._pad = next(
             (

@@ -53,7 +53,7 @@ def encode_texts(
 
     Each distinct text is encoded once, and not at all where ``cache`` (a folder such as
     ``default_cache()``; None: no cache) holds it from before. The empty string is no text and
-    gets the zero vector. PyTorch's current number of threads is used, or its CUDA device.
+    gets the zero vector. PyTorch's current number of threads is used, or the device of ``spec``.
 
     Raises UsageError where a text is not a string, DataError where the model cannot be had or
     used, ConfigError where ``spec`` does not suit it.

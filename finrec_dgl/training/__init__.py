@@ -6,16 +6,14 @@ from finrec_dgl.training.contrastive import FinetuneConfig
 from finrec_dgl.training.finetune import TextSource
 from finrec_dgl.training.loop import train
 from finrec_dgl.training.run import Run, load_run
-from finrec_dgl.training.scoring import ModelScorer, PairScorer, SampledScorer
+from finrec_dgl.training.scoring import ModelScorer
 from finrec_dgl.training.step import joint_loss
 
 __all__ = [
     "Batch",
     "Batches",
-    "PairScorer",
     "FinetuneConfig",
     "ModelScorer",
-    "SampledScorer",
     "Run",
     "TextSource",
     "TrainConfig",

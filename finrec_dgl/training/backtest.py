@@ -20,17 +20,8 @@ from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.dataset.snapshot import pair_keys, without_nodes, without_pairs
 from finrec_dgl.dataset.windows import FEWEST_USERS, Window, hidden_windows, windows
-from finrec_dgl.nn import (
-    Evidence,
-    HybridRecommender,
-    NodeFeatures,
-    PairRecommender,
-    PseudoLabeler,
-    PseudoTargets,
-    features_of,
-)
+from finrec_dgl.nn import HybridRecommender, PseudoLabeler, PseudoTargets
 from finrec_dgl.relations import GraphTensors, pseudo_loss
-from finrec_dgl.sampling import whole_graph
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import recommendation_loss
 from finrec_dgl.training.step import JointLoss
@@ -91,13 +82,13 @@ def past_tasks(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> lis
 def episodes(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> list[Episode]:
     """The episodes that what is known in ``snapshot`` makes: see ``past_tasks``.
 
-    With the pair readout each window comes once more, with a share of the items
-    (``cold_share``, drawn for each) known by text alone, so that the model learns where new ones
-    stand among the others. Raises DataError where there is not one with enough to predict.
+    Where the readout has weights of text alone each window comes once more, with a share of the
+    items (``cold_share``, drawn for each) known by text alone, so that the model learns where new
+    ones stand among the others. Raises DataError where there is not one with enough to predict.
     """
     found: list[Episode] = []
     seen = np.zeros(dataset.n_users, np.int64)
-    share = config.model.pair.cold_share if config.model.readout == "pair" else 0.0
+    share = config.model.hidden_share
     text = config.model.text and dataset.vectors.shape[1] > 0
     for number, one in enumerate(past_tasks(dataset, snapshot, config)):
         if config.seeds_per_user:
@@ -118,7 +109,7 @@ def episodes(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> list[
             "interactions of",
             expected=f"{FEWEST_USERS} users with two products or more before validation",
             where=str(dataset.path),
-            mend="train with model.readout=tower and loss=softmax",
+            mend="train with model.readout=tower, seeds=interactions and loss=softmax",
         )
     return found
 
@@ -170,7 +161,7 @@ class Backtest:
 
     Parameters
     ----------
-    model : HybridRecommender or PairRecommender
+    model : HybridRecommender
         What is trained.
     windows : sequence of Episode
         See ``episodes``.
@@ -184,7 +175,7 @@ class Backtest:
 
     def __init__(
         self,
-        model: HybridRecommender | PairRecommender,
+        model: HybridRecommender,
         windows: Sequence[Episode],
         config: TrainConfig,
         labeler: PseudoLabeler | None,
@@ -192,10 +183,11 @@ class Backtest:
     ) -> None:
         self.model = model
         self.config = config
-        self.labeler = labeler if model.pseudo is not None else None
+        self.labels = model.pseudo_labels()
+        self.labeler = labeler if self.labels is not None else None
         with progress.task("windows", len(windows), "windows") as task:
 
-            def make(number: int) -> list[_PairBatch] | list[_TowerBatch]:
+            def make(number: int) -> list[_Batch]:
                 name = f"window {number + 1} of {len(windows)}"
                 made = self._window(windows[number], number, progress, name)
                 task.advance(1)
@@ -207,7 +199,7 @@ class Backtest:
                     found = list(pool.map(make, numbers))
             else:
                 found = [make(number) for number in numbers]
-        self.batches: list[_PairBatch | _TowerBatch] = [one for some in found for one in some]
+        self.batches: list[_Batch] = [one for some in found for one in some]
 
     def epoch(self, epoch: int) -> Iterator[tuple[JointLoss, int]]:
         """The joint loss of each batch and how many targets it has."""
@@ -215,31 +207,30 @@ class Backtest:
         for number in order.tolist():
             yield self._loss(self.batches[number]), len(self.batches[number].episode.row)
 
-    def _window(
-        self, episode: Episode, number: int, progress: Progress, name: str
-    ) -> list[_PairBatch] | list[_TowerBatch]:
+    def _window(self, episode: Episode, number: int, progress: Progress, name: str) -> list[_Batch]:
         """The batches of one window; what its relations learn, they learn of its own past."""
         model, config = self.model, self.config
         parts = _split(episode, config.batch_size)
         targets = self.labeler.targets(episode.snapshot) if self.labeler is not None else None
-        if not isinstance(model, PairRecommender):
-            return [_TowerBatch(model, one, targets) for one in parts]
-        fanouts = config.pair_fanouts(episode.snapshot, number)
+        fanouts = config.fanouts(episode.snapshot, number)
         view = GraphTensors(episode.snapshot, config.torch_device(), fanouts)
         model.prepare(view, config.seed, progress, name)
-        found = [_PairBatch(model, view, one, targets) for one in parts]
+        found = [_Batch(model, view, one, targets) for one in parts]
         view.forget()  # there is a view for each window, and all are kept
         return found
 
-    def _loss(self, batch: _PairBatch | _TowerBatch) -> JointLoss:
-        """Formula (7); its last term is the distance to the start with the pair readout."""
+    def _loss(self, batch: _Batch) -> JointLoss:
+        """Formula (7)."""
         config = self.config
-        rec = episode_loss(batch.scores(), batch.episode, config)
-        pseudo = rec.new_zeros(())
-        if self.model.pseudo is not None and batch.labels is not None:
+        with config.autocast():
+            scores = self.model(batch.evidence, text_only=batch.episode.cold).float()
+        rec = episode_loss(scores, batch.episode, config)
+        pseudo, reg = rec.new_zeros(()), rec.new_zeros(())
+        if self.labels is not None and batch.labels is not None:
             text, target, confidence = batch.labels
-            pseudo = pseudo_loss(self.model.pseudo(text), target, confidence)
-        reg = batch.regularisation(config)
+            pseudo = pseudo_loss(self.labels(text), target, confidence)
+        for name, penalty in self.model.penalties().items():
+            reg = reg + getattr(config, name) * penalty
         total = config.lambda_rec * rec + config.lambda_pseudo * pseudo + reg
         return JointLoss(total, rec.detach(), pseudo.detach(), reg.detach())
 
@@ -280,51 +271,21 @@ def _labels(
     return tuple(one[sure].to(device) for one in (text, target, confidence))
 
 
-class _PairBatch:
+class _Batch:
     """Some seeds of a window, and what its graph says of them, made once."""
 
     def __init__(
         self,
-        model: PairRecommender,
+        model: HybridRecommender,
         view: GraphTensors,
         episode: Episode,
         targets: PseudoTargets | None,
     ) -> None:
-        self.model = model
         self.labels = _labels(episode, targets, view.device)
         self.episode = _moved(episode, view.device)
-        self.evidence: Evidence = model.evidence(view, view.seeds(episode.users))
-
-    def scores(self) -> Tensor:
-        return self.model(self.evidence, text_only=self.episode.cold)
-
-    def regularisation(self, config: TrainConfig) -> Tensor:
-        return config.lambda_start * self.model.squared_distance()
+        self.evidence = model.evidence(view, view.seeds(episode.users))
 
 
 def _moved(episode: Episode, device: torch.device) -> Episode:
     names = ("row", "item", "weight", "allowed")
     return replace(episode, **{name: getattr(episode, name).to(device) for name in names})
-
-
-class _TowerBatch:
-    """Some seeds of a window and its whole graph, for the tower readout."""
-
-    def __init__(
-        self, model: HybridRecommender, episode: Episode, targets: PseudoTargets | None
-    ) -> None:
-        self.model, self.episode = model, episode
-        self.labels = _labels(episode, targets, torch.device("cpu"))
-        self.users = torch.from_numpy(episode.users)
-        self.features: NodeFeatures = features_of(episode.snapshot, model.config.half_life)
-        self.blocks = whole_graph(episode.snapshot.layer(), model.config.depth)
-
-    def scores(self) -> Tensor:
-        fused = self.model.encode(self.blocks, self.features).fused
-        return self.model.score(fused["user"][self.users], fused["item"])
-
-    def regularisation(self, config: TrainConfig) -> Tensor:
-        vectors = dict(self.model.ids or {})
-        everyone = {name: torch.arange(len(one)) for name, one in vectors.items()}
-        ids = self.model.squared_ids(vectors, everyone)
-        return config.lambda_reg * self.model.squared_weights() + config.lambda_ids * ids

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import torch
@@ -50,6 +51,14 @@ class Batch:
         """The seeds per node type."""
         return {"user": self.users, "item": self.items}
 
+    def to(self, device: torch.device) -> Batch:
+        """The same batch on ``device``."""
+        parts: dict[str, Any] = {one.name: getattr(self, one.name) for one in fields(self)}
+        moved: dict[str, Any] = {
+            name: one if one is None else one.to(device) for name, one in parts.items()
+        }
+        return Batch(**moved)
+
 
 class Batches:
     """The batches of an epoch over the interactions of ``snapshot``.
@@ -77,7 +86,7 @@ class Batches:
         self.sampler = (
             NeighborSampler(
                 self.graph,
-                config.fanouts(depth),
+                config.fanouts(snapshot, 0).layers(depth),
                 # ties carry messages nowhere else
                 None if social else (INTERACTS, INTERACTED_BY),
                 silent_relations(model, snapshot.item_text.shape[1]),

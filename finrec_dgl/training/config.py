@@ -11,10 +11,11 @@ import numpy as np
 import torch
 
 from finrec_dgl.base.config import choice, from_mapping, refuse
+from finrec_dgl.base.errors import UsageError
 from finrec_dgl.dataset import Snapshot
 from finrec_dgl.kernels.device import device_problems, find_device
 from finrec_dgl.nn import HybridConfig
-from finrec_dgl.sampling import FULL, NEGATIVES, Fanouts, fanouts_of
+from finrec_dgl.sampling import FULL, NEGATIVES, Fanouts
 from finrec_dgl.sampling.fanouts import HOPS
 from finrec_dgl.training.contrastive import FinetuneConfig
 
@@ -26,6 +27,8 @@ TOWER_FANOUT, PAIR_FANOUT = (10, 10, 10), (-1, 200, -1)
 MOST_NEIGHBOURS = 50_000
 """Users two hops from a user on average up to which ``auto`` takes them all."""
 LOSSES = ("softmax", "bpr", "bce", "backtest")
+SEEDS = ("auto", "windows", "interactions")
+PRECISIONS = ("float32", "bf16")
 MOST_PRODUCTS = 20_000
 """Products up to which ``auto`` takes all as negatives: 4,096 rows of so many take 330 MB."""
 MANY_INTERACTIONS, TOGETHER = 10_000_000, 4
@@ -58,16 +61,20 @@ class TrainConfig:
                       Tower: of a node in each relation; the last number holds for deeper layers
                       (default 10, 10, 10)
     ``device``        where tensors are: ``cpu``, ``cuda``, ``cuda:N``; ``auto``: a GPU if there is
-    ``batch_size``    positives a step; with ``backtest`` seeds of one window a step
+    ``precision``     ``float32``, or ``bf16``: products of matrices in bfloat16, on a GPU alone
+    ``seeds``         what a step predicts: ``windows``: what users took up in earlier windows, each
+                      from the graph before it, or hidden interactions where there is no earlier
+                      window; ``interactions``: those of one graph, less the step's own (tower);
+                      ``auto``: the second for the tower with another loss than ``backtest``
+    ``batch_size``    interactions a step; of ``windows`` the seeds of one window a step
     ``seeds_per_user`` at most so many positives of a user stand together in a step, drawn anew each
                       epoch and never all that there are, and share neighbours and scores; 0: one,
                       and four where there are more than 10,000,000 interactions
     ``workers``       processes that sample blocks, or threads that make windows; 0: neither
     ``prefetch``      batches that a thread makes ahead where there are no workers; 0: none
-    ``loss``          ``softmax``, ``bpr`` or ``bce`` predict the interactions of one graph;
-                      ``backtest`` those of earlier windows, each from the graph before it, or
-                      hidden ones where there is no earlier window
-    ``windows``       at most so many earlier windows (``backtest``)
+    ``loss``          ``backtest``: list-wise over a window, see ``training.backtest``;
+                      ``softmax``, ``bpr`` or ``bce``: each positive against negatives
+    ``windows``       at most so many earlier windows
     ``window_step``   days between their starts; 0: spread over the time there is
     ``warm_up``       days at the beginning that are only learned from
     ``window_users``  users a window and run, drawn from those with something to predict
@@ -100,6 +107,8 @@ class TrainConfig:
     sampler: str = "auto"
     fanout: tuple[int, ...] = ()
     device: str = "auto"
+    precision: str = "float32"
+    seeds: str = "auto"
     batch_size: int = 4096
     seeds_per_user: int = 0
     workers: int = 0
@@ -136,6 +145,8 @@ class TrainConfig:
             *choice("loss", self.loss, LOSSES),
             *choice("lr_schedule", self.lr_schedule, LR_SCHEDULES),
             *device_problems(self.device),
+            *choice("precision", self.precision, PRECISIONS),
+            *choice("seeds", self.seeds, SEEDS),
             *choice("negatives", self.negatives, ("auto", *NEGATIVES)),
         ]
         for name in (
@@ -156,8 +167,15 @@ class TrainConfig:
                 problems.append(f"{name} is {getattr(self, name)}, expected above 0")
         if any(one == 0 or one < -1 for one in self.fanout):
             problems.append(f"fanout is {list(self.fanout)}, expected positive numbers, or -1: all")
-        if self.model.readout == "tower" and self.device not in ("auto", "cpu"):
-            problems.append(f"device is {self.device}, but the tower readout computes on the cpu")
+        if self.seeds == "interactions" and self.model.readout == "pair":
+            problems.append(
+                "seeds is interactions, but the pair readout's filters between items know them: "
+                "expected seeds=windows, or model.readout=tower"
+            )
+        if self.seeds == "interactions" and self.loss == "backtest":
+            problems.append("loss is backtest, which ranks what a window asks for: seeds=windows")
+        if self.precision == "bf16" and self.device == "cpu":
+            problems.append("precision is bf16, expected float32 on the cpu")
         if self.model.readout == "pair" and len(self.fanout) > len(HOPS):
             problems.append(
                 f"fanout is {list(self.fanout)}, expected at most {len(HOPS)} numbers: "
@@ -171,6 +189,13 @@ class TrainConfig:
         model = replace(fields.pop("model", HybridConfig()), readout="tower")
         return cls(model=model, **{**PLAIN, **fields})
 
+    @property
+    def windowed(self) -> bool:
+        """Whether a step predicts what users took up in a window."""
+        if self.seeds == "auto":
+            return self.model.readout == "pair" or self.loss == "backtest"
+        return self.seeds == "windows"
+
     def negatives_of(self, n_items: int) -> str:
         """Which negatives a batch has where there are ``n_items`` products."""
         if self.negatives != "auto":
@@ -183,23 +208,18 @@ class TrainConfig:
             return self.seeds_per_user
         return TOGETHER if interactions > MANY_INTERACTIONS else 1
 
-    def fanouts(self, depth: int) -> tuple[int, ...]:
-        """One fanout for each of ``depth`` layers of the tower readout."""
-        fanout = self.fanout or TOWER_FANOUT
-        return (*fanout, *[fanout[-1]] * depth)[:depth]
-
     def samples(self, snapshot: Snapshot) -> bool:
         """Whether neighbours are drawn in the graph of ``snapshot``."""
         if self.sampler != "auto":
             return self.sampler == "neighbor"
         return two_hops(snapshot) > MOST_NEIGHBOURS
 
-    def pair_fanouts(self, snapshot: Snapshot, number: int) -> Fanouts:
-        """The fanouts of the pair readout in ``snapshot``; ``number``: which draw of the seed."""
+    def fanouts(self, snapshot: Snapshot, number: int) -> Fanouts:
+        """How many neighbours are drawn in ``snapshot``; ``number``: which draw of the seed."""
         if not self.samples(snapshot):
             return FULL
-        key = hash((self.seed, number)) % 2**63
-        return fanouts_of(self.fanout or PAIR_FANOUT, key)
+        default = PAIR_FANOUT if self.model.readout == "pair" else TOWER_FANOUT
+        return Fanouts(self.fanout or default, hash((self.seed, number)) % 2**63)
 
     def lr_share(self, epoch: int) -> float:
         """The share of ``lr`` in ``epoch``, from 1: with ``cosine`` it falls from 1 towards 0."""
@@ -208,11 +228,24 @@ class TrainConfig:
         return 0.5 * (1 + math.cos(math.pi * (epoch - 1) / self.epochs))
 
     def torch_device(self) -> torch.device:
-        """The device that ``device`` names. Raises UsageError where there is none such.
+        """The device that ``device`` names.
 
-        The tower readout computes on the CPU.
+        Raises UsageError where there is none such, or where it has not the ``precision``.
         """
-        return find_device("cpu" if self.model.readout == "tower" else self.device)
+        device = find_device(self.device)
+        if self.precision == "bf16" and device.type == "cpu":
+            raise UsageError(
+                "the precision is bf16 and the device is the cpu",
+                expected="float32 on the cpu, or a GPU",
+                where="--precision",
+                mend="leave --precision out, or name a GPU with --device",
+            )
+        return device
+
+    def autocast(self) -> torch.autocast:
+        """The context in which a model's forward pass has the ``precision``."""
+        there = self.precision == "bf16"
+        return torch.autocast(self.torch_device().type, torch.bfloat16, enabled=there)
 
 
 def two_hops(snapshot: Snapshot) -> float:
@@ -235,7 +268,7 @@ def read_settings(mapping: Mapping[str, Any], *, where: str = "configuration") -
     return config
 
 
-_BATCHED = ("prefetch", "negatives", "n_negatives", "reject_held")
+_BATCHED = ("prefetch", "negatives", "n_negatives", "reject_held", "steps", "model.text_dropout")
 _WINDOWS = ("windows", "window_step", "warm_up", "window_users", "hidden_core")
 _TOWER_MODEL = (
     *("ids", "ids_start", "spectral_power", "spectral_users", "dim", "dim_two", "layers"),
@@ -249,22 +282,20 @@ def without_effect(config: TrainConfig, given: Mapping[str, Any]) -> list[str]:
     model = given.get("model")
     named = {f"model.{key}" for key in model} if isinstance(model, Mapping) else set()
     named |= {key for key in given if key != "model"}
-    pair, backtest = config.model.readout == "pair", config.loss == "backtest"
+    pair = config.model.readout == "pair"
     dead: dict[str, str] = {}
     if pair:
         reason = "only the tower readout reads it: set model.readout=tower"
         dead |= dict.fromkeys((f"model.{key}" for key in _TOWER_MODEL), reason)
-        dead |= dict.fromkeys(("lambda_reg", "lambda_ids", "steps"), reason)
+        dead |= dict.fromkeys(("lambda_reg", "lambda_ids"), reason)
     else:
         reason = "only the pair readout reads it: set model.readout=pair"
         dead |= dict.fromkeys(("model.pair", "lambda_start"), reason)
-    if pair or backtest:
-        reason = "only the tower readout, with another loss than backtest, reads it"
-        dead |= dict.fromkeys(_BATCHED, reason)
+    if config.windowed:
+        dead |= dict.fromkeys(_BATCHED, "only seeds=interactions reads it (tower readout)")
     else:
-        reason = "only windows read it: the loss is not backtest"
-        dead |= dict.fromkeys(_WINDOWS, reason)
-    if not backtest:
+        dead |= dict.fromkeys(_WINDOWS, "only seeds=windows reads it")
+    if config.loss != "backtest":
         dead["loss_floor"] = "only loss=backtest reads it"
     if config.average:
         dead["patience"] = "weights are averaged, so nothing stops early: set average=0"

@@ -11,20 +11,15 @@ from finrec_dgl.base.errors import TrainingError
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.evaluation import Scorer
-from finrec_dgl.nn import (
-    HybridRecommender,
-    PairRecommender,
-    PseudoLabeler,
-    start_of,
-)
+from finrec_dgl.nn import PseudoLabeler
 from finrec_dgl.relations import GraphTensors
 from finrec_dgl.training.backtest import Backtest, episodes, known_in_all
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import finite
-from finrec_dgl.training.model import build_model, parameter_groups
+from finrec_dgl.training.model import build_model
 from finrec_dgl.training.optimiser import RowAdam, clip_gradients
 from finrec_dgl.training.reconstruction import Reconstruction
-from finrec_dgl.training.scoring import scorer_of
+from finrec_dgl.training.scoring import ModelScorer
 from finrec_dgl.training.step import JointLoss
 
 
@@ -43,27 +38,25 @@ class Learner:
         progress: Progress = SILENT,
     ) -> None:
         self.config = config
-        windowed = config.model.readout == "pair" or config.loss == "backtest"
+        device = config.torch_device()
+        windowed = config.windowed
         windows = episodes(dataset, snapshot, config) if windowed else []
         # what training starts from knows no target of any window
         origin = known_in_all(windows, snapshot) if windowed else snapshot
         labeler = _labeler(dataset, origin, config)
         self.model = build_model(config, dataset, len(labeler.classes) if labeler else 0)
-        self.model.to(config.torch_device())
+        self.model.to(device)
+        self.model.start_from(GraphTensors(origin, device), config.seed)
         self.objective: Backtest | Reconstruction
-        if isinstance(self.model, HybridRecommender):
-            self.model.start_from(start_of(config.model, origin, config.seed))
         if windowed:
             self.objective = Backtest(self.model, windows, config, labeler, progress)
-        elif isinstance(self.model, HybridRecommender):
+        else:
             targets = labeler.targets(snapshot) if labeler else None
             self.objective = Reconstruction(self.model, snapshot, config, targets)
-            self.model.row_gradients = self.objective.batches.sampler is not None
-        if isinstance(self.model, PairRecommender):
-            view = GraphTensors(snapshot, config.torch_device())
-            self.model.prepare(view, config.seed, progress, "all that is known")
-            self.model.settle(view)
-        groups = parameter_groups(self.model, config.lr)
+        view = GraphTensors(snapshot, device)
+        self.model.prepare(view, config.seed, progress, "all that is known")
+        self.model.settle(view)
+        groups = self.model.parameter_groups(config.lr)
         self.optimiser = RowAdam(groups, lr=config.lr)
         self._lr = [group["lr"] for group in self.optimiser.param_groups]
         self.sums: dict[str, Tensor] = {}
@@ -89,7 +82,7 @@ class Learner:
                 )
             self.step(loss)
             terms = torch.stack([loss.total.detach(), loss.rec, loss.pseudo, loss.reg])
-            sums += terms.double() * size
+            sums += terms.double().cpu() * size
             seen += size
         seconds = time.perf_counter() - started
         total, rec, pseudo, reg = (sums / max(seen, 1)).tolist()
@@ -134,7 +127,7 @@ def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> Scorer:
             learner.add_to_mean()
     if config.average:
         learner.take_mean()
-    return scorer_of(learner.model, snapshot, config)
+    return ModelScorer(learner.model, snapshot, config)
 
 
 def _labeler(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> PseudoLabeler | None:

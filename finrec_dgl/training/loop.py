@@ -32,7 +32,7 @@ from finrec_dgl.training.finetune import TextSource, check_finetune, fine_tuned
 from finrec_dgl.training.learner import Learner
 from finrec_dgl.training.metrics import MetricsLog
 from finrec_dgl.training.run import MARKER, SCHEMA, Run, load_run
-from finrec_dgl.training.scoring import scorer_of
+from finrec_dgl.training.scoring import ModelScorer
 from finrec_dgl.training.tuned import drop_tuned
 
 WATCHED = "ndcg@10"
@@ -189,7 +189,7 @@ class _Phase:
 
     def judge(self, epoch: int, terms: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Validation NDCG@10; the weights are kept where it is the best so far."""
-        scorer = scorer_of(self.model, self.snapshot, self.config)
+        scorer = ModelScorer(self.model, self.snapshot, self.config)
         at_most = self.config.valid_users or None
         value = evaluate(scorer, self.dataset, "valid", at_most=at_most).metrics[WATCHED]
         self.log.write({"phase": self.name, "epoch": epoch, **(terms or {}), WATCHED: value})

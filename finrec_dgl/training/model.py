@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
 
 import torch
 
 from finrec_dgl.dataset import Dataset
-from finrec_dgl.nn import HybridRecommender, PairRecommender
+from finrec_dgl.nn import HybridRecommender, PairRecommender, TowerRecommender
 from finrec_dgl.relations import ModelShape
 from finrec_dgl.training.config import TrainConfig
 
-_PSEUDO_PACE = 0.02
-"""The pair readout has few weights and takes large steps; the pseudo-labels' matrix does not."""
+_READOUTS: Mapping[str, type[HybridRecommender]] = {
+    "pair": PairRecommender,
+    "tower": TowerRecommender,
+}
 
 
-def build_model(
-    config: TrainConfig, dataset: Dataset, classes: int
-) -> HybridRecommender | PairRecommender:
+def build_model(config: TrainConfig, dataset: Dataset, classes: int) -> HybridRecommender:
     """The model that ``config`` describes for ``dataset``, its weights drawn from the seed.
 
     ``classes``: the number of pseudo-label classes, 0 without them.
@@ -32,15 +32,4 @@ def build_model(
     )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
-        if config.model.readout == "pair":
-            return PairRecommender(config.model, shape)
-        return HybridRecommender(config.model, shape)
-
-
-def parameter_groups(model: HybridRecommender | PairRecommender, lr: float) -> list[dict[str, Any]]:
-    """What the optimiser is to move, with its step sizes."""
-    if isinstance(model, HybridRecommender) or model.pseudo is None:
-        return [{"params": list(model.parameters())}]
-    matrix = {id(one) for one in model.pseudo.parameters()}
-    few = [one for one in model.parameters() if id(one) not in matrix]
-    return [{"params": few}, {"params": list(model.pseudo.parameters()), "lr": lr * _PSEUDO_PACE}]
+        return _READOUTS[config.model.readout](config.model, shape)

@@ -10,16 +10,16 @@ from finrec_dgl.base.config import from_mapping
 from finrec_dgl.base.errors import DataError
 from finrec_dgl.base.files import read_json
 from finrec_dgl.dataset import Dataset, load_dataset
-from finrec_dgl.nn import HybridRecommender, PairRecommender
+from finrec_dgl.nn import HybridRecommender
 from finrec_dgl.training.checkpoint import load_weights, put_weights
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.metrics import read_metrics
 from finrec_dgl.training.model import build_model
-from finrec_dgl.training.scoring import ModelScorer, PairScorer, SampledScorer, scorer_of
+from finrec_dgl.training.scoring import ModelScorer
 from finrec_dgl.training.tuned import with_tuned_vectors
 
 MARKER = "run.json"
-SCHEMA = 2
+SCHEMA = 3
 _LABELS = "project.bias"
 """How the weights end whose length is the number of pseudo-label classes."""
 
@@ -38,7 +38,7 @@ class Run:
         """The records of training, one an epoch and phase."""
         return read_metrics(self.path / "metrics.jsonl")
 
-    def model(self, split: str = "test") -> HybridRecommender | PairRecommender:
+    def model(self, split: str = "test") -> HybridRecommender:
         """The model with the weights that may be judged on ``split``.
 
         ``valid``: those that never saw the validation part. ``test``: those refitted on all before
@@ -52,10 +52,10 @@ class Run:
         put_weights(model, weights, path)
         return model.eval()
 
-    def scorer(self, split: str = "test") -> ModelScorer | SampledScorer | PairScorer:
+    def scorer(self, split: str = "test") -> ModelScorer:
         """Scores in the world as ``split`` may see it: before validation, or before the cut."""
         stage = "train" if split == "valid" else "fit"
-        return scorer_of(self.model(split), self.dataset.snapshot(stage), self.config)
+        return ModelScorer(self.model(split), self.dataset.snapshot(stage), self.config)
 
 
 def load_run(path: Path, dataset: Dataset | Path | None = None, device: str = "auto") -> Run:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from finrec_dgl.graph import NODE_TYPES
-from finrec_dgl.nn import Encoded, HybridRecommender, NodeFeatures, PseudoTargets
+from finrec_dgl.nn import Encoded, NodeFeatures, PseudoTargets, TowerRecommender
 from finrec_dgl.relations import pseudo_loss
-from finrec_dgl.training.batches import Batch, Batches
+from finrec_dgl.training.batches import Batch
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import recommendation_loss
 
@@ -26,7 +26,7 @@ class JointLoss:
 
 
 def joint_loss(
-    model: HybridRecommender,
+    model: TowerRecommender,
     config: TrainConfig,
     batch: Batch,
     features: NodeFeatures,
@@ -57,15 +57,14 @@ def joint_loss(
 
 @torch.no_grad()
 def calibrate(
-    model: HybridRecommender, config: TrainConfig, batches: Batches, features: NodeFeatures
+    model: TowerRecommender, config: TrainConfig, batch: Batch, features: NodeFeatures
 ) -> float:
     """Scale the start of learned vectors to the temperature that fits the data best.
 
     A spectral start has a direction but no unit; from a wrong one, the first steps would go into
-    finding it, and bend the directions on the way. Tried on the first batch, whose own edges are
-    not in its messages. Returns the factor by which scores were scaled.
+    finding it, and bend the directions on the way. Tried on ``batch``, whose own edges are not in
+    its messages. Returns the factor by which scores were scaled.
     """
-    batch = next(batches.epoch(0))
     was_training = model.training
     model.eval()
     bias = _bias(model, batch)
@@ -88,7 +87,7 @@ def calibrate(
 
 
 def _encode(
-    model: HybridRecommender,
+    model: TowerRecommender,
     batch: Batch,
     features: NodeFeatures,
     hidden: dict[str, Tensor] | None = None,
@@ -97,19 +96,19 @@ def _encode(
     if batch.user_text is not None:
         # the seeds stand first in sampled blocks, the whole graph has them at their number
         whole = batch.blocks.inputs["user"] is None
-        rows = batch.users if whole else torch.arange(len(batch.users))
+        rows = batch.users if whole else torch.arange(len(batch.users), device=batch.users.device)
         given = given.with_user_text(rows, batch.user_text)
     return model.encode(batch.blocks, given, hidden, gathered=True)
 
 
-def _bias(model: HybridRecommender, batch: Batch) -> Tensor:
+def _bias(model: TowerRecommender, batch: Batch) -> Tensor:
     """[C]: what is added to all scores of a seed item, less the correction for its draw."""
     bias = model.biases(batch.items)
     return bias if batch.correction is None else bias - batch.correction
 
 
 def _scores(
-    model: HybridRecommender, batch: Batch, encoded: Encoded, bias: Tensor
+    model: TowerRecommender, batch: Batch, encoded: Encoded, bias: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Scores [B] of the batch's positives, and [n, K] of its users with its negatives."""
     user, item = (_of_seeds(encoded.fused[name], name, batch) for name in NODE_TYPES)
@@ -122,7 +121,7 @@ def _rec(config: TrainConfig, batch: Batch, positive: Tensor, negative: Tensor) 
     row = batch.user_row
     if not config.reject_held:
         # what one positive is not compared with, another of the same user is
-        negative, row = negative.index_select(0, row), torch.arange(len(row))
+        negative, row = negative.index_select(0, row), torch.arange(len(row), device=row.device)
     return recommendation_loss(config.loss, positive, negative, batch.allowed, row)
 
 

@@ -234,18 +234,14 @@ def test_pseudo_labels_have_a_say_only_where_they_are_on():
     """Catches labels that are learned and never read, or weights that stay when they are off."""
     snapshot = make_dated_snapshot(5)
     off = make_pair(snapshot, pseudo=False)
-    assert off.pseudo is None
-    assert not off.pseudo_logits(GraphTensors(snapshot))
+    assert off.pseudo_labels() is None
     assert not any("pseudo" in name for name, _ in off.named_parameters())
     on = make_pair(snapshot)
     before = scores_of(on, snapshot)
-    logits = on.pseudo_logits(GraphTensors(snapshot))
-    assert {name: tuple(one.shape) for name, one in logits.items()} == {
-        "user": (30, 3),
-        "item": (20, 3),
-    }
+    view = GraphTensors(snapshot)
+    assert on.pseudo_labels()(view.user_text).shape == (30, 3)
     with torch.no_grad():
-        for parameter in on.pseudo.parameters():
+        for parameter in on.pseudo_labels().parameters():
             parameter.copy_(torch.randn_like(parameter) * 5)
     assert np.abs(scores_of(on, snapshot) - before).max() > 0.01
 
@@ -516,8 +512,9 @@ def trained_once(snapshot, device, users=None, **switch):
     model = make_pair(snapshot, **switch).to(device)
     scores = model(evidence_of(model, snapshot, users, device))
     loss = torch.log_softmax(scores, dim=1)[:, 3].sum() + model.squared_distance()
-    for one in model.pseudo_logits(GraphTensors(snapshot, device)).values():
-        loss = loss + one.square().mean()
+    labels, view = model.pseudo_labels(), GraphTensors(snapshot, device)
+    for text in (view.item_text, view.user_text):
+        loss = loss if labels is None else loss + labels(text).square().mean()
     loss.backward()
     grads = {name: one.grad for name, one in model.named_parameters()}
     return scores.detach(), grads

@@ -8,10 +8,10 @@ import torch
 from snapshots import make_snapshot
 
 from finrec_dgl.base.errors import DataError
-from finrec_dgl.nn import HybridConfig, HybridRecommender, start_of
-from finrec_dgl.relations import ModelShape
+from finrec_dgl.nn import HybridConfig, TowerRecommender
+from finrec_dgl.relations import GraphTensors, ModelShape
 from finrec_dgl.tables import Tables
-from finrec_dgl.training import ModelScorer
+from finrec_dgl.training import ModelScorer, TrainConfig
 
 BASE = HybridConfig(
     readout="tower",
@@ -24,6 +24,8 @@ BASE = HybridConfig(
     attention_dropout=0.0,
 )
 
+PLAIN = TrainConfig.plain(device="cpu")
+
 
 def make_model(snapshot, config=BASE, seed=0):
     """A model away from its quiet start, so that every part has a say in the score."""
@@ -35,8 +37,8 @@ def make_model(snapshot, config=BASE, seed=0):
         tuple(snapshot.ties),
         config.pseudo_classes if config.uses_pseudo else 0,
     )
-    model = HybridRecommender(config, shape)
-    model.start_from(start_of(config, snapshot))
+    model = TowerRecommender(config, shape)
+    model.start_from(GraphTensors(snapshot))
     with torch.no_grad():
         for parameter in model.head.parameters():
             parameter.add_(torch.randn_like(parameter) * 0.3)
@@ -99,7 +101,8 @@ def make_run(config=BASE, seed=0, allowed=None, **world):
     """A run of an untrained model over a random world."""
     snapshot = make_snapshot(seed, **world)
     return WorldRun(
-        WorldDataset(snapshot, allowed), ModelScorer(make_model(snapshot, config, seed), snapshot)
+        WorldDataset(snapshot, allowed),
+        ModelScorer(make_model(snapshot, config, seed), snapshot, PLAIN),
     )
 
 

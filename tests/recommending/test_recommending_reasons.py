@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
-from recommending_worlds import BASE, WorldDataset, make_model, make_run
+from recommending_worlds import BASE, PLAIN, WorldDataset, make_model, make_run
 from snapshots import make_snapshot
 
 from finrec_dgl.graph import INTERACTED_BY, NODE_TYPES, tie_relations
@@ -77,6 +77,16 @@ def scores_of(model, graph, features, user, hidden=None):
         return model.score(fused["user"][user : user + 1], fused["item"])[0].numpy()
 
 
+def scorer_in(model, snapshot, graph=None, features=None):
+    """A scorer of ``model``, with another graph or other features than the snapshot's."""
+    scorer = ModelScorer(model, snapshot, PLAIN)
+    if graph is not None:
+        scorer.view.layer = whole_graph(graph, 1).layers[0]
+    if features is not None:
+        scorer.view.kept("node features", lambda: features)
+    return scorer
+
+
 def brute(model, graph, features, user, evidence):
     base = scores_of(model, graph, features, user)
     return np.stack(
@@ -96,17 +106,16 @@ def test_effects_are_those_of_really_removing_the_evidence(switch):
     The user has no out-edges here, so that nothing but its own row can change.
     """
     snapshot, user = make_snapshot(3), 4
+    snapshot.texts.user[user] = np.linspace(-0.5, 0.5, 8)
     model = make_model(snapshot, dataclasses.replace(BASE, **switch)).double()
     features = features_of(snapshot, dtype=torch.float64)
-    features.has_text["user"][user] = True
-    features.text["user"][user] = torch.linspace(-0.5, 0.5, 8, dtype=torch.float64)
     graph = without(
         snapshot.graph(),
         lambda relation, source, target: (
             source == user if relation[0] == "user" else none_of(source)
         ),
     )
-    evidence = evidence_of(model, snapshot, features, user)
+    evidence = evidence_of(model, snapshot, user)
     kinds = {one.kind for one in evidence}
     assert ("held" in kinds) == model.config.graph
     assert ("ties" in kinds) == (
@@ -114,7 +123,7 @@ def test_effects_are_those_of_really_removing_the_evidence(switch):
     )
     assert ("text" in kinds) == model.config.text
     items = np.arange(snapshot.n_items)
-    found = effects_of(model, graph, features, user, evidence, items)
+    found = effects_of(scorer_in(model, snapshot, graph, features), user, evidence, items)
     np.testing.assert_allclose(found, brute(model, graph, features, user, evidence), atol=1e-5)
     if "text" not in (model.config.fusion, model.config.fusion_two):
         assert np.abs(found).max(axis=1).min() > 1e-4  # each has a say
@@ -127,8 +136,9 @@ def test_with_one_layer_effects_are_exact_in_the_whole_graph(head):
     config = dataclasses.replace(BASE, layers=1, head=head)
     model = make_model(snapshot, config).double()
     features = features_of(snapshot, dtype=torch.float64)
-    evidence = [one for one in evidence_of(model, snapshot, features, user) if one.kind != "text"]
-    found = effects_of(model, snapshot.graph(), features, user, evidence, np.array([0, 3, 19]))
+    evidence = [one for one in evidence_of(model, snapshot, user) if one.kind != "text"]
+    scorer = scorer_in(model, snapshot, features=features)
+    found = effects_of(scorer, user, evidence, np.array([0, 3, 19]))
     expected = brute(model, snapshot.graph(), features, user, evidence)[:, [0, 3, 19]]
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
@@ -138,8 +148,8 @@ def test_the_caller_s_features_and_mode_stay_as_they_were():
     snapshot = make_snapshot(3)
     model = make_model(snapshot).train()
     features, again = features_of(snapshot), features_of(snapshot)
-    evidence = evidence_of(model, snapshot, features, 4)
-    effects_of(model, snapshot.graph(), features, 4, evidence, np.array([0]))
+    evidence = evidence_of(model, snapshot, 4)
+    effects_of(scorer_in(model, snapshot, features=features), 4, evidence, np.array([0]))
     for part in ("text", "has_text", "degree"):
         for name in NODE_TYPES:
             assert torch.equal(getattr(features, part)[name], getattr(again, part)[name])
@@ -152,11 +162,11 @@ def test_only_the_latest_holdings_are_weighed(monkeypatch):
     edges = np.flatnonzero(snapshot.pairs.user == user)
     latest = edges[np.argsort(-snapshot.last[edges], kind="stable")][:2]
     monkeypatch.setattr(pieces, "MOST_HOLDINGS", 2)
-    model, features = make_model(snapshot), features_of(snapshot)
-    found = [one.item for one in evidence_of(model, snapshot, features, user) if one.kind == "held"]
+    model = make_model(snapshot)
+    found = [one.item for one in evidence_of(model, snapshot, user) if one.kind == "held"]
     assert found == snapshot.pairs.item[latest].tolist()
     undated = dataclasses.replace(snapshot, last=None)
-    found = [one.item for one in evidence_of(model, undated, features, user) if one.kind == "held"]
+    found = [one.item for one in evidence_of(model, undated, user) if one.kind == "held"]
     assert found == snapshot.pairs.item[edges[:2]].tolist()
 
 
@@ -218,7 +228,7 @@ def told(monkeypatch, items, effects, evidence):
     with torch.no_grad():
         model.item_bias.zero_()
         model.item_bias[8] = 1.0
-    scorer = ModelScorer(model, snapshot)
+    scorer = ModelScorer(model, snapshot, PLAIN)
     return explain(scorer, WorldDataset(snapshot), 0, np.array(items))
 
 
@@ -263,9 +273,7 @@ def test_a_product_held_already_is_not_its_own_reason(monkeypatch):
 def test_a_run_of_one_holding_and_of_no_evidence():
     """Catches NaN where the last in-edge goes, and a user of whom nothing is known."""
     snapshot = tied_world()
-    model, features = make_model(snapshot), features_of(snapshot)
-    found = effects_of(
-        model, snapshot.graph(), features, 0, [Evidence("held", item=5)], np.arange(10)
-    )
+    scorer = scorer_in(make_model(snapshot), snapshot)
+    found = effects_of(scorer, 0, [Evidence("held", item=5)], np.arange(10))
     assert np.isfinite(found).all()
-    assert effects_of(model, snapshot.graph(), features, 11, [], np.arange(10)).shape == (0, 10)
+    assert effects_of(scorer, 11, [], np.arange(10)).shape == (0, 10)

@@ -14,6 +14,7 @@ from snapshots import make_snapshot
 from finrec_dgl.base.errors import DataError, FinrecError, TrainingError, UsageError
 from finrec_dgl.graph import backend
 from finrec_dgl.kernels.library import find_library
+from finrec_dgl.nn import features_of
 from finrec_dgl.recommending import recommend, recommend_all, topk
 from finrec_dgl.sampling import whole_graph
 
@@ -211,7 +212,7 @@ def whole_scores(run):
     scorer = run.made
     with torch.inference_mode():
         blocks = whole_graph(scorer.snapshot.graph(), scorer.model.config.depth)
-        fused = scorer.model.encode(blocks, scorer.features).fused
+        fused = scorer.model.encode(blocks, features_of(scorer.snapshot)).fused
         return scorer.model.score(fused["user"], fused["item"]).numpy()
 
 

@@ -238,7 +238,7 @@ def test_undated_messages_do_not_fade():
 
 def test_drawn_items_stand_for_those_left_out():
     """Catches peers who send less because fewer of their items are drawn."""
-    view = GraphTensors(make_dated_snapshot(1), fanouts=Fanouts(peer_items=2, key=3))
+    view = GraphTensors(make_dated_snapshot(1), fanouts=Fanouts((-1, -1, 2), 3))
     relation, undated = relation_of(Peers, view), replace(view.snapshot, last=None)
     view = GraphTensors(undated, fanouts=view.fanouts)
     items, _ = view.peer_items
@@ -357,7 +357,7 @@ def test_with_fanouts_that_bound_nothing_all_is_the_same(way, plenty):
     """Catches a neighbour that is lost on the way through a draw."""
     snapshot = make_dated_snapshot(3)
     full = outcome(GraphTensors(snapshot))
-    drawn = outcome(GraphTensors(snapshot, fanouts=Fanouts(plenty, plenty, plenty, key=5)))
+    drawn = outcome(GraphTensors(snapshot, fanouts=Fanouts((plenty, plenty, plenty), 5)))
     for one, other in zip(full, drawn, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-6, atol=1e-6)
 
@@ -368,7 +368,7 @@ def test_with_fanouts_peers_are_some_of_all():
     every, _ = sampled_of(GraphTensors(snapshot))
 
     def of(key):
-        return sampled_of(GraphTensors(snapshot, fanouts=Fanouts(users=2, key=key)))[0]
+        return sampled_of(GraphTensors(snapshot, fanouts=Fanouts((-1, 2), key)))[0]
 
     assert torch.equal(of(1), of(1))
     assert not torch.equal(of(1), of(2))

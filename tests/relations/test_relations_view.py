@@ -16,7 +16,7 @@ from finrec_dgl.kernels.ragged import Ragged
 from finrec_dgl.relations import GraphTensors, Seeds
 from finrec_dgl.relations.view import COVARIATES
 from finrec_dgl.sampling import FULL, Fanouts
-from finrec_dgl.sampling.fanouts import fanouts_of
+from finrec_dgl.sampling.fanouts import pair_fanouts
 
 PLENTY = 1_000
 """More than anybody has of anything."""
@@ -159,7 +159,7 @@ def drawn(view, users=None):
 def test_fanouts_that_bound_nothing_are_every_neighbour(numbers):
     """Catches a neighbour that is lost on the way through a draw."""
     snapshot = make_dated_snapshot(3)
-    full, view = GraphTensors(snapshot), GraphTensors(snapshot, fanouts=fanouts_of(numbers, 7))
+    full, view = GraphTensors(snapshot), GraphTensors(snapshot, fanouts=pair_fanouts(numbers, 7))
     assert drawn(view) == drawn(full)
     mine, theirs = batch_of(view).seeds, batch_of(full).seeds
     assert torch.equal(mine.age, theirs.age)
@@ -173,7 +173,7 @@ def test_fanouts_that_bound_nothing_are_every_neighbour(numbers):
 def test_drawn_neighbours_are_some_of_all():
     """Catches a neighbour that is not there, one drawn twice, and fewer than there could be."""
     snapshot, counts = make_dated_snapshot(4), (2, 3, 4)
-    view, full = GraphTensors(snapshot, fanouts=Fanouts(*counts, key=5)), GraphTensors(snapshot)
+    view, full = GraphTensors(snapshot, fanouts=Fanouts(tuple(counts), 5)), GraphTensors(snapshot)
     for some, every, most in zip(drawn(view), drawn(full), counts, strict=True):
         assert any(len(one) > most for one in every)
         for one, whole in zip(some, every, strict=True):
@@ -184,7 +184,7 @@ def test_drawn_neighbours_are_some_of_all():
 def test_what_is_drawn_keeps_its_age():
     """Catches the age of another interaction, of a seed's items and of a peer's."""
     snapshot = make_dated_snapshot(4)
-    view, held = GraphTensors(snapshot, fanouts=Fanouts(2, -1, 3, key=5)), edges(snapshot)
+    view, held = GraphTensors(snapshot, fanouts=Fanouts((2, -1, 3), 5)), edges(snapshot)
     seeds = batch_of(view).seeds
     peers, places = view.peer_items
     for items, age in ((seeds.history, seeds.age), (peers, view.age[places])):
@@ -199,7 +199,7 @@ def test_each_hop_is_bounded_by_its_own_number():
     for hop in range(3):
         numbers = [-1, -1, -1]
         numbers[hop] = 1
-        found = drawn(GraphTensors(snapshot, fanouts=fanouts_of(numbers)))
+        found = drawn(GraphTensors(snapshot, fanouts=pair_fanouts(numbers)))
         assert [one != other for one, other in zip(found, full, strict=True)] == [
             hop == number for number in range(3)
         ]
@@ -211,7 +211,7 @@ def test_a_draw_follows_from_its_key_alone():
     snapshot = make_dated_snapshot(5)
 
     def of(key, users=None):
-        return drawn(GraphTensors(snapshot, fanouts=Fanouts(2, 2, 2, key)), users)
+        return drawn(GraphTensors(snapshot, fanouts=Fanouts((2, 2, 2), key)), users)
 
     assert of(1) == of(1)
     for one, other in zip(of(1), of(2), strict=True):
@@ -223,7 +223,7 @@ def test_hops_draw_apart():
     """Catches one key for every hop: a seed and the same user as a peer would show the same
     items."""
     snapshot = make_dated_snapshot(5)
-    view = GraphTensors(snapshot, fanouts=Fanouts(1, -1, 1, key=3))
+    view = GraphTensors(snapshot, fanouts=Fanouts((1, -1, 1), 3))
     histories, _, peers = drawn(view)
     assert histories != peers
 
@@ -232,10 +232,10 @@ def test_hops_draw_apart():
 def test_draws_do_not_hang_on_the_number_of_threads(threads):
     """Catches a draw that another machine cannot repeat."""
     snapshot, before = make_dated_snapshot(5), torch.get_num_threads()
-    expected = drawn(GraphTensors(snapshot, fanouts=Fanouts(2, 2, 2, 1)))
+    expected = drawn(GraphTensors(snapshot, fanouts=Fanouts((2, 2, 2), 1)))
     try:
         torch.set_num_threads(threads)
-        assert drawn(GraphTensors(snapshot, fanouts=Fanouts(2, 2, 2, 1))) == expected
+        assert drawn(GraphTensors(snapshot, fanouts=Fanouts((2, 2, 2), 1))) == expected
     finally:
         torch.set_num_threads(before)
 
@@ -244,11 +244,11 @@ def test_draws_do_not_hang_on_the_number_of_threads(threads):
 def test_fanouts_that_make_no_sense_are_refused(numbers):
     """Catches a hop without neighbours, and a number that nothing reads."""
     with pytest.raises(ConfigError, match="fanout"):
-        fanouts_of(numbers)
+        pair_fanouts(numbers)
 
 
 def test_absent_fanouts_are_every_neighbour():
     """Catches a default that draws."""
-    assert fanouts_of(()) == FULL
-    assert fanouts_of((4,)) == Fanouts(items=4)
+    assert pair_fanouts(()) == FULL
+    assert pair_fanouts((4,)) == Fanouts((4,))
     assert GraphTensors(make_dated_snapshot(0)).fanouts == FULL

@@ -10,7 +10,7 @@ import pytest
 import torch
 from tiny_models import WORDS, save_bert, save_decoder, save_pooling
 
-from finrec_dgl.base.errors import ConfigError, DataError
+from finrec_dgl.base.errors import ConfigError, DataError, UsageError
 from finrec_dgl.kernels.int8 import has_int8
 from finrec_dgl.text import EncoderSpec, encode_texts, hub
 from finrec_dgl.text import encoder as module
@@ -45,6 +45,18 @@ def test_a_spec_names_every_problem_at_once() -> None:
         EncoderSpec(name=" ", pooling="men", precision="float16", max_length=1)
     for part in ("name is empty", "did you mean 'mean'", "float16", "max_length is 1"):
         assert part in str(caught.value)
+
+
+def test_a_device_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """Would catch a device that is ignored, or missed only when texts were already read."""
+    with pytest.raises(ConfigError, match="did you mean 'cuda'"):
+        EncoderSpec(device="cdua")
+    with pytest.raises(ConfigError, match="int8, which the cpu alone has"):
+        EncoderSpec(device="cuda", precision="int8")
+    missing = f"cuda:{torch.cuda.device_count()}"
+    with pytest.raises(UsageError, match=f"no device {missing} here"):
+        encode(save_bert(tmp_path), ["a text"], device=missing)
+    assert encode(save_bert(tmp_path), ["a text"], device="cpu").any()
 
 
 def test_minilm_cannot_be_unpinned() -> None:
@@ -146,7 +158,7 @@ def test_auto_precision_is_the_measured_one(bert: Path, monkeypatch: pytest.Monk
     """Would catch bfloat16 on processors that only emulate it."""
     assert module.fastest_precision() in ("float32", "bfloat16")
     assert (module.fastest_precision(int8=True) == "int8") == has_int8()
-    monkeypatch.setattr(module, "fastest_precision", lambda int8: "bfloat16")
+    monkeypatch.setattr(module, "fastest_precision", lambda int8, device: "bfloat16")
     assert resolve(EncoderSpec(name=str(bert))).precision == "bfloat16"
     assert resolve(EncoderSpec(name=str(bert), precision="float32")).precision == "float32"
 
@@ -172,7 +184,9 @@ def test_int8_is_chosen_for_the_measured_encoder_only(
     """Would catch 8 bits for a model that nobody measured in them, or where training is to come."""
     from finrec_dgl.text import minilm
 
-    monkeypatch.setattr(module, "fastest_precision", lambda int8: "int8" if int8 else "float32")
+    monkeypatch.setattr(
+        module, "fastest_precision", lambda int8, device: "int8" if int8 else "float32"
+    )
     assert resolve(EncoderSpec(name=str(bert))).precision == "float32"
     monkeypatch.setattr(minilm, "find", lambda: bert)
     assert resolve(EncoderSpec()).precision == "int8"

@@ -30,7 +30,7 @@ from finrec_dgl.training.backtest import (
     listwise_loss,
 )
 from finrec_dgl.training.learner import Learner, fit
-from finrec_dgl.training.scoring import PairScorer
+from finrec_dgl.training.scoring import ModelScorer
 
 PAIR = PairConfig(
     ease=(50.0,), holding_half_lives=(30.0, 0.0), ranks=(4,), trend_half_lives=(60.0,)
@@ -336,7 +336,7 @@ def times_of(dataset, learner, stage):
     return starts
 
 
-def late(dataset, batches, times):
+def late(dataset, batches, times, seen=None):
     """(edges dated from the times of their seeds on, all edges that the seeds can see)."""
     events, ties = dataset.interactions, dataset.ties
     shape = (dataset.n_users, dataset.n_items)
@@ -345,7 +345,7 @@ def late(dataset, batches, times):
     tied = np.minimum(tied, tied.T)
     after, count = 0, 0
     for batch, time in zip(batches, times, strict=True):
-        for kind, (one, other) in seen_by_seeds(batch).items():
+        for kind, (one, other) in (seen or seen_by_seeds)(batch).items():
             when = (tied if kind == "ties" else held)[one.numpy(), other.numpy()]
             assert len(when), kind
             after += int((when >= time).sum())
@@ -434,6 +434,36 @@ def chance_loss(windows):
         total += float((even * one.weight).sum()) * len(one.row)
         count += len(one.row)
     return total / count
+
+
+def seen_by_towers(batch):
+    """kind -> the ends (one, other) of the edges that the blocks of a batch have."""
+    found = {}
+    nodes = batch.evidence.blocks.inputs
+    for layer in batch.evidence.blocks.layers:
+        for relation, edges in layer.edges.items():
+            ends = [(relation[0], edges.source), (relation[2], edges.target)]
+            # a user comes first in a pair, whichever way the message goes
+            numbers = [
+                index.long() if nodes[name] is None else nodes[name][index.long()]
+                for name, index in (ends if ends[0][0] == "user" else ends[::-1])
+            ]
+            kind = "ties" if {relation[0], relation[2]} == {"user"} else "all"
+            found.setdefault(kind, []).append(numbers)
+    return {
+        kind: tuple(torch.cat(side) for side in zip(*ends, strict=True))
+        for kind, ends in found.items()
+    }
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+def test_no_edge_in_the_towers_blocks_is_of_its_seeds_time_or_later(busy, sampler):
+    """Catches a target in the blocks that the paper's form passes messages over in a window."""
+    config = dataclasses.replace(PLAIN, windows=3, **SAMPLERS[sampler])
+    learner = Learner(busy, busy.snapshot("fit"), config)
+    found = late(busy, learner.objective.batches, times_of(busy, learner, "fit"), seen_by_towers)
+    assert found[0] == 0
+    assert found[1] > 5_000
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS)
@@ -576,7 +606,7 @@ def test_a_run_is_the_same_when_it_is_opened_again(run, dataset):
 def test_scores_do_not_depend_on_the_chunks_they_are_made_in(run):
     """Catches a chunk that is lost, doubled or mixed up."""
     scorer = run.scorer()
-    assert isinstance(scorer, PairScorer)
+    assert isinstance(scorer, ModelScorer)
     users = np.array([5, 3, 77, 3, 0], np.int32)
     whole = scorer.score(users)
     scorer.chunk = 2
@@ -797,5 +827,5 @@ def test_a_bank_without_any_text(dataset):
     assert not scorer.model.has_text
     assert np.isfinite(scorer.score(np.arange(dataset.n_users))).all()
     bare = without_text(dataset.snapshot("train"))
-    again = PairScorer(scorer.model, bare, CONFIG)
+    again = ModelScorer(scorer.model, bare, CONFIG)
     assert np.array_equal(scorer.score(np.arange(5)), again.score(np.arange(5)))

@@ -9,7 +9,7 @@ import torch
 from snapshots import make_snapshot, pairs_of
 
 from finrec_dgl.graph import INTERACTED_BY, INTERACTS
-from finrec_dgl.nn import HybridConfig, HybridRecommender, features_of
+from finrec_dgl.nn import HybridConfig, TowerRecommender, features_of
 from finrec_dgl.relations import ModelShape
 from finrec_dgl.training import Batches, TrainConfig, joint_loss
 from finrec_dgl.training.losses import recommendation_loss
@@ -70,7 +70,7 @@ def test_scores_of_a_user_serve_all_their_positives(loss, reject_held):
     snapshot = make_snapshot(edges=400)
     config = dataclasses.replace(BASE, loss=loss, seeds_per_user=4, reject_held=reject_held)
     torch.manual_seed(0)
-    model = HybridRecommender(MODEL, ModelShape(30, 20, 8, ("family",), 0)).eval()
+    model = TowerRecommender(MODEL, ModelShape(30, 20, 8, ("family",), 0)).eval()
     batches, features = Batches(snapshot, config), features_of(snapshot)
     batch = next(batches.epoch(1))
     assert len(batch.users) < len(batch.edges)
@@ -180,7 +180,7 @@ def test_an_epoch_of_few_steps():
     """Catches a limit of steps that is passed over, and the same steps in every epoch."""
     snapshot = make_snapshot(1)
     config = dataclasses.replace(BASE, steps=2)
-    model = HybridRecommender(MODEL, ModelShape(30, 20, 8, ("family",), 0))
+    model = TowerRecommender(MODEL, ModelShape(30, 20, 8, ("family",), 0))
     objective = Reconstruction(model, snapshot, config, None)
     assert [size for _, size in objective.epoch(1)] == [37, 37]
     first = [batch.edges.tolist() for epoch in (1, 2) for batch in objective.batches.epoch(epoch)]

@@ -1,5 +1,6 @@
 """The training configuration refuses what cannot be trained."""
 
+import dataclasses
 import math
 from pathlib import Path
 
@@ -34,7 +35,13 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
         ({"lr_schedule": "cosin"}, "did you mean 'cosine'"),
         ({"device": "cdua"}, "did you mean 'cuda'"),
         ({"device": "cuda:x"}, "device is 'cuda:x'"),
-        ({"model": HybridConfig(readout="tower"), "device": "cuda"}, "the tower readout computes"),
+        ({"precision": "bf16", "device": "cpu"}, "expected float32 on the cpu"),
+        ({"precision": "fp16"}, "precision is"),
+        ({"seeds": "interactions"}, "filters between items know them"),
+        (
+            {"model": HybridConfig(readout="tower"), "seeds": "interactions"},
+            "seeds=windows",
+        ),
         ({"epochs": 0, "patience": 0}, "epochs is 0.*patience is 0"),
         ({"average": -1}, "average is -1"),
         ({"windows": 0, "window_users": 0}, "windows is 0.*window_users is 0"),
@@ -63,10 +70,15 @@ def test_round_trip_with_sets():
 
 def test_fanouts_for_any_depth():
     """Catches a fanout list that does not fit the model's layers."""
-    assert TrainConfig().fanouts(2) == (10, 10)
-    config = TrainConfig(fanout=(10, 5))
-    assert config.fanouts(1) == (10,)
-    assert config.fanouts(4) == (10, 5, 5, 5)
+    snapshot = make_snapshot(0)
+    config = TrainConfig.plain(sampler="neighbor")
+    assert config.fanouts(snapshot, 0).layers(2) == (10, 10)
+    drawn = dataclasses.replace(config, fanout=(10, 5)).fanouts(snapshot, 0)
+    assert drawn.layers(1) == (10,)
+    assert drawn.layers(4) == (10, 5, 5, 5)
+    assert FULL.layers(2) == (-1, -1)
+    assert FULL.whole
+    assert not drawn.whole
 
 
 def test_the_default_is_the_form_that_wins():
@@ -97,27 +109,27 @@ def test_the_pair_readout_draws_where_there_are_many_users_two_hops_away(monkeyp
     hops = sum(item == other for _, item in pairs for _, other in pairs)
     average = hops / len({user for user, _ in pairs})
     assert two_hops(snapshot) == pytest.approx(average)
-    assert TrainConfig().pair_fanouts(snapshot, 3) == FULL
-    assert TrainConfig(sampler="full", fanout=(4,)).pair_fanouts(snapshot, 3) == FULL
+    assert TrainConfig().fanouts(snapshot, 3) == FULL
+    assert TrainConfig(sampler="full", fanout=(4,)).fanouts(snapshot, 3) == FULL
     monkeypatch.setattr("finrec_dgl.training.config.MOST_NEIGHBOURS", average - 1)
-    found = TrainConfig().pair_fanouts(snapshot, 3)
+    found = TrainConfig().fanouts(snapshot, 3)
     assert (found.items, found.users, found.peer_items) == (-1, 200, -1)
-    drawn = TrainConfig(sampler="neighbor", fanout=(4, 9)).pair_fanouts(snapshot, 3)
+    drawn = TrainConfig(sampler="neighbor", fanout=(4, 9)).fanouts(snapshot, 3)
     assert (drawn.items, drawn.users, drawn.peer_items) == (4, 9, -1)
-    assert TrainConfig(sampler="full").pair_fanouts(snapshot, 3) == FULL
+    assert TrainConfig(sampler="full").fanouts(snapshot, 3) == FULL
 
 
 def test_each_window_and_seed_has_a_draw_of_its_own():
     """Catches the same neighbours in every window, for every seed, or others for the same one."""
     snapshot = make_snapshot(0)
     keys = [
-        TrainConfig(sampler="neighbor", seed=seed).pair_fanouts(snapshot, number).key
+        TrainConfig(sampler="neighbor", seed=seed).fanouts(snapshot, number).key
         for seed in (0, 1)
         for number in (-1, 0, 1)
     ]
     assert len(set(keys)) == len(keys)
     assert all(key >= 0 for key in keys)
-    again = TrainConfig(sampler="neighbor", seed=1).pair_fanouts(snapshot, 1)
+    again = TrainConfig(sampler="neighbor", seed=1).fanouts(snapshot, 1)
     assert again.key == keys[-1]
 
 
@@ -136,12 +148,14 @@ def test_steps_fall_to_nothing_by_a_cosine():
 def test_devices_by_name():
     """Catches a GPU that is asked for and silently replaced, and a tower that leaves the CPU."""
     assert TrainConfig(device="cpu").torch_device() == torch.device("cpu")
-    assert TrainConfig.plain().torch_device() == torch.device("cpu")
     count = torch.cuda.device_count()
     expected = torch.device("cuda" if count else "cpu")
     assert TrainConfig().torch_device() == expected
     with pytest.raises(UsageError, match=f"no device cuda:{count} here"):
         TrainConfig(device=f"cuda:{count}").torch_device()
+    if not count:
+        with pytest.raises(UsageError, match="precision is bf16 and the device is the cpu"):
+            TrainConfig(precision="bf16").torch_device()
 
 
 # ---- settings without effect
@@ -191,6 +205,7 @@ def test_a_setting_without_effect_is_refused(name, given):
         {"model": {"readout": "tower", "dim": 8}, "negatives": "all", "patience": 3},
         {"model": {"readout": "tower"}, "sampler": "neighbor", "fanout": [3], "workers": 1},
         {"model": {"readout": "tower"}, "loss": "backtest", "windows": 3, "loss_floor": 0.1},
+        {"model": {"readout": "tower"}, "seeds": "windows", "windows": 3, "loss": "bpr"},
     ],
     ids=str,
 )

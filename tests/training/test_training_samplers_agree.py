@@ -10,21 +10,17 @@ from snapshots import make_snapshot
 from training_banks import with_vectors
 
 from finrec_dgl.dataset import PreprocessOptions, build_dataset
-from finrec_dgl.nn import HybridConfig, HybridRecommender, PseudoLabeler, features_of, start_of
-from finrec_dgl.relations import ModelShape
+from finrec_dgl.nn import HybridConfig, PseudoLabeler, TowerRecommender, features_of, tower
+from finrec_dgl.relations import GraphTensors, ModelShape
 from finrec_dgl.tables.generate import World, generate
 from finrec_dgl.text import EncoderSpec
 from finrec_dgl.training import (
     Batches,
     ModelScorer,
-    PairScorer,
-    SampledScorer,
     TrainConfig,
     joint_loss,
-    scoring,
 )
 from finrec_dgl.training.learner import Learner
-from finrec_dgl.training.scoring import scorer_of
 
 MODEL = HybridConfig(
     readout="tower",
@@ -60,8 +56,8 @@ def test_same_batch_same_loss_and_gradients(loss, ids, negatives, text):
     )
     targets = PseudoLabeler(model_config, None, snapshot).targets(snapshot)
     torch.manual_seed(0)
-    model = HybridRecommender(model_config, ModelShape(40, 25, 8, ("family",), 4))
-    model.start_from(start_of(model_config, snapshot))
+    model = TowerRecommender(model_config, ModelShape(40, 25, 8, ("family",), 4))
+    model.start_from(GraphTensors(snapshot))
     with torch.no_grad():
         model.head.item.gain.add_(torch.randn_like(model.head.item.gain) * 0.1)
     features = features_of(snapshot)
@@ -85,29 +81,27 @@ def test_same_batch_same_loss_and_gradients(loss, ids, negatives, text):
         torch.testing.assert_close(grad, sampled_grads[name], rtol=1e-5, atol=1e-5)
 
 
-def test_a_scorer_that_samples_all_neighbours_scores_the_same():
+def scorer_drawing(model, snapshot, fanout):
+    """A scorer that draws ``fanout`` neighbours a layer."""
+    config = TrainConfig.plain(model=MODEL, sampler="neighbor", fanout=(fanout,), device="cpu")
+    return ModelScorer(model, snapshot, config)
+
+
+def test_a_scorer_that_samples_all_neighbours_scores_the_same(monkeypatch):
     """Catches nodes encoded out of order, twice or by chance where the whole graph does not fit."""
     snapshot = make_snapshot(3, users=40, items=25, edges=260)
     torch.manual_seed(0)
-    model = HybridRecommender(MODEL, ModelShape(40, 25, 8, ("family",), 0))
-    model.start_from(start_of(MODEL, snapshot))
+    model = TowerRecommender(MODEL, ModelShape(40, 25, 8, ("family",), 0))
+    model.start_from(GraphTensors(snapshot))
     users = np.array([7, 3, 3, 39, 0])
-    sampled = SampledScorer(model, snapshot, [-1] * MODEL.depth).score(users)
-    np.testing.assert_allclose(sampled, ModelScorer(model, snapshot).score(users), atol=1e-5)
-    few = [SampledScorer(model, snapshot, [2] * MODEL.depth).score(users) for _ in range(2)]
+    whole = scorer_drawing(model, snapshot, 2).score(users)  # they fit, so all are taken
+    monkeypatch.setattr(tower, "MOST_BYTES", 1000)
+    sampled = scorer_drawing(model, snapshot, 10_000).score(users)
+    np.testing.assert_allclose(sampled, whole, atol=1e-5)
+    few = [scorer_drawing(model, snapshot, 2).score(users) for _ in range(2)]
     assert np.array_equal(*few)
     assert np.abs(few[0] - sampled).max() > 1e-3
-
-
-def test_nodes_are_sampled_for_scores_where_they_do_not_fit(monkeypatch):
-    """Catches a large graph that is encoded whole, and a small one that is not."""
-    snapshot = make_snapshot(3, users=40, items=25, edges=260)
-    model = HybridRecommender(MODEL, ModelShape(40, 25, 8, ("family",), 0))
-    configs = [TrainConfig.plain(model=MODEL, sampler=one) for one in ("full", "neighbor")]
-    assert all(isinstance(scorer_of(model, snapshot, one), ModelScorer) for one in configs)
-    monkeypatch.setattr(scoring, "MOST_BYTES", 1000)
-    found = [type(scorer_of(model, snapshot, one)) for one in configs]
-    assert found == [ModelScorer, SampledScorer]
+    assert scorer_drawing(model, snapshot, 2).vectors() is None
 
 
 @pytest.mark.parametrize("ids", ["items", "both"])
@@ -119,7 +113,7 @@ def test_gradients_by_rows_are_the_same(ids):
         model=model_config, sampler="neighbor", fanout=(2,), batch_size=50, lambda_ids=1e-2
     )
     torch.manual_seed(0)
-    model = HybridRecommender(model_config, ModelShape(40, 25, 8, ("family",), 0))
+    model = TowerRecommender(model_config, ModelShape(40, 25, 8, ("family",), 0))
     batch = Batches(snapshot, config).batch(1, 0, np.arange(20))
     found = {}
     for by_rows in (False, True):
@@ -136,6 +130,9 @@ def test_gradients_by_rows_are_the_same(ids):
 
 PAIR = TrainConfig(
     model=CONFIG, windows=3, warm_up=40.0, sampler="full", lambda_start=1e-2, lambda_pseudo=0.3
+)
+TOWER = dataclasses.replace(
+    PAIR, model=dataclasses.replace(MODEL, pseudo_classes=3), seeds="windows"
 )
 MORE_THAN_THERE_ARE = 10_000
 
@@ -168,12 +165,16 @@ def steps_of(dataset, config):
 
 @pytest.mark.parametrize("loss", ["backtest", "softmax", "bpr", "bce"])
 @pytest.mark.parametrize("fanout", [(-1, -1, -1), (MORE_THAN_THERE_ARE,) * 3], ids=str)
-def test_unlimited_fanouts_give_the_loss_and_gradients_of_all_neighbours(dataset, loss, fanout):
+@pytest.mark.parametrize("form", [PAIR, TOWER], ids=["pair", "tower"])
+def test_unlimited_fanouts_give_the_loss_and_gradients_of_all_neighbours(
+    dataset, loss, fanout, form
+):
     """Catches any neighbour, age or message that is lost or doubled on the way through a draw."""
-    full = dataclasses.replace(PAIR, loss=loss)
+    full = dataclasses.replace(form, loss=loss)
     drawn = dataclasses.replace(full, sampler="neighbor", fanout=fanout)
     one, other = (steps_of(dataset, config) for config in (full, drawn))
-    assert len(one) == 6  # three windows, each once more with cold items
+    # three windows, each once more with cold items where text has weights of its own
+    assert len(one) == (6 if form is PAIR else 3)
     for (users, terms, grads), (same, theirs, their_grads) in zip(one, other, strict=True):
         assert np.array_equal(users, same)
         for name in ("total", "rec", "pseudo", "reg"):
@@ -186,10 +187,11 @@ def test_unlimited_fanouts_give_the_loss_and_gradients_of_all_neighbours(dataset
             torch.testing.assert_close(grad, their_grads[name], rtol=1e-5, atol=1e-5)
 
 
-def test_fewer_neighbours_give_another_loss(dataset):
+@pytest.mark.parametrize("form", [PAIR, TOWER], ids=["pair", "tower"])
+def test_fewer_neighbours_give_another_loss(dataset, form):
     """Catches fanouts that do not reach the windows."""
-    drawn = dataclasses.replace(PAIR, sampler="neighbor", fanout=(3, 4, 3))
-    few, again, full = (steps_of(dataset, config) for config in (drawn, drawn, PAIR))
+    drawn = dataclasses.replace(form, sampler="neighbor", fanout=(3, 4, 3))
+    few, again, full = (steps_of(dataset, config) for config in (drawn, drawn, form))
     other = steps_of(dataset, dataclasses.replace(drawn, seed=1))
     for (_, mine, _), (_, theirs, _), (_, whole, _) in zip(few, again, full, strict=True):
         assert mine.rec == theirs.rec
@@ -202,13 +204,12 @@ def test_scores_by_unlimited_fanouts_are_those_of_all_neighbours(dataset):
     snapshot = dataset.snapshot("train")
     model = Learner(dataset, snapshot, PAIR).model
     users = np.array([7, 3, 3, dataset.n_users - 1, 0])
-    full = PairScorer(model, snapshot, PAIR).score(users)
+    full = ModelScorer(model, snapshot, PAIR).score(users)
     configs = [
         dataclasses.replace(PAIR, sampler="neighbor", fanout=(one,) * 3)
         for one in (MORE_THAN_THERE_ARE, 2)
     ]
-    every, few = (PairScorer(model, snapshot, config).score(users) for config in configs)
+    every, few = (ModelScorer(model, snapshot, config).score(users) for config in configs)
     np.testing.assert_allclose(every, full, atol=1e-5)
     assert np.abs(few - full).max() > 1e-3
-    assert np.array_equal(few, PairScorer(model, snapshot, configs[1]).score(users))
-    assert isinstance(scorer_of(model, snapshot, configs[1]), PairScorer)
+    assert np.array_equal(few, ModelScorer(model, snapshot, configs[1]).score(users))

@@ -228,7 +228,7 @@ def test_a_run_of_another_schema_is_refused(run, dataset, tmp_path):
     shutil.copytree(run.path, copy)
     info = json.loads((copy / "run.json").read_text())
     (copy / "run.json").write_text(json.dumps({**info, "schema": info["schema"] - 1}))
-    with pytest.raises(DataError, match=r"schema 1(.|\n)*schema 2(.|\n)*train again"):
+    with pytest.raises(DataError, match=r"schema 2(.|\n)*schema 3(.|\n)*train again"):
         load_run(copy, dataset)
 
 

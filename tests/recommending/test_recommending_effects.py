@@ -14,10 +14,9 @@ from finrec_dgl.recommending import evidence as pieces
 from finrec_dgl.recommending import reasons as module
 from finrec_dgl.recommending import recommend
 from finrec_dgl.recommending.evidence import Evidence, holdings, tied
-from finrec_dgl.recommending.pair import pair_effects, pair_evidence, pair_popularity
-from finrec_dgl.recommending.reasons import explain
+from finrec_dgl.recommending.reasons import effects_of, evidence_of, explain, popularity_of
 from finrec_dgl.relations import GraphTensors
-from finrec_dgl.training import PairScorer, TrainConfig
+from finrec_dgl.training import ModelScorer, TrainConfig
 
 USER = 4
 CONFIG = TrainConfig(device="cpu")
@@ -41,7 +40,12 @@ def make_scorer(seed=3, **switches):
         for (name, (source, target)), other in zip(snapshot.ties.items(), (9, 12), strict=True)
     }
     snapshot = dataclasses.replace(snapshot, ties=ties)
-    return PairScorer(make_pair(snapshot, **switches), snapshot, CONFIG)
+    return ModelScorer(make_pair(snapshot, **switches), snapshot, CONFIG)
+
+
+def known_of(scorer, user):
+    """The evidence of ``user``."""
+    return evidence_of(scorer.model, scorer.snapshot, user)
 
 
 def really_without(snapshot, user, one):
@@ -70,7 +74,7 @@ def test_effects_are_those_of_really_removing_the_evidence(switch):
     Everyone else stays as they were, so the row of the other graph is scored in this one.
     """
     scorer = make_scorer(**switch)
-    evidence = pair_evidence(scorer, USER)
+    evidence = known_of(scorer, USER)
     config = scorer.model.config
     assert [one.item for one in evidence if one.kind == "held"] == list(
         holdings(scorer.snapshot, USER)
@@ -82,7 +86,7 @@ def test_effects_are_those_of_really_removing_the_evidence(switch):
     assert ("text" in {one.kind for one in evidence}) == config.text
 
     items = np.array([0, 7, 3, 19])
-    found = pair_effects(scorer, USER, evidence, items)
+    found = effects_of(scorer, USER, evidence, items)
     base = scorer.score(np.array([USER]))[0, items]
     for effect, one in zip(found, evidence, strict=True):
         rest = GraphTensors(really_without(scorer.snapshot, USER, one))
@@ -98,10 +102,10 @@ def test_a_user_of_whom_nothing_is_known_has_no_evidence():
     scorer = make_scorer()
     newcomer = scorer.snapshot.n_users - 1
     scorer.snapshot.texts.user[newcomer] = 0
-    evidence = [one for one in pair_evidence(scorer, newcomer) if one.kind != "ties"]
+    evidence = [one for one in known_of(scorer, newcomer) if one.kind != "ties"]
     assert evidence == []
-    assert pair_effects(scorer, newcomer, [], np.arange(3)).shape == (0, 3)
-    assert pair_effects(scorer, USER, [Evidence("text")], np.arange(0)).shape == (1, 0)
+    assert effects_of(scorer, newcomer, [], np.arange(3)).shape == (0, 3)
+    assert effects_of(scorer, USER, [Evidence("text")], np.arange(0)).shape == (1, 0)
 
 
 def test_taking_the_last_holding_away_is_finite():
@@ -109,9 +113,9 @@ def test_taking_the_last_holding_away_is_finite():
     scorer = make_scorer()
     snapshot = scorer.snapshot
     kept = (snapshot.pairs.user != USER) | (np.cumsum(snapshot.pairs.user == USER) == 1)
-    one = PairScorer(scorer.model, with_pairs(snapshot, kept), CONFIG)
+    one = ModelScorer(scorer.model, with_pairs(snapshot, kept), CONFIG)
     (held,) = holdings(one.snapshot, USER)
-    effects = pair_effects(one, USER, [Evidence("held", item=int(held))], np.arange(20))
+    effects = effects_of(one, USER, [Evidence("held", item=int(held))], np.arange(20))
     assert np.isfinite(effects).all()
     assert effects.any()
 
@@ -123,7 +127,7 @@ def test_only_the_latest_holdings_are_weighed(monkeypatch):
     edges = np.flatnonzero(snapshot.pairs.user == USER)
     latest = edges[np.argsort(-snapshot.last[edges], kind="stable")][:2]
     monkeypatch.setattr(pieces, "MOST_HOLDINGS", 2)
-    found = [one.item for one in pair_evidence(scorer, USER) if one.kind == "held"]
+    found = [one.item for one in known_of(scorer, USER) if one.kind == "held"]
     assert found == snapshot.pairs.item[latest].tolist()
 
 
@@ -139,7 +143,7 @@ def test_popularity_is_what_it_adds_beyond_the_mean_item():
     """Catches the part of another channel, and popularity of what hardly anybody has."""
     scorer = make_scorer(text=False)
     model, view = scorer.model, scorer.view
-    found = pair_popularity(scorer, USER, np.arange(20))
+    found = popularity_of(scorer, USER, np.arange(20))
     count = view.item_count.numpy()
     some = np.flatnonzero(count > count.mean())
     assert len(some)
@@ -152,7 +156,7 @@ def test_popularity_is_what_it_adds_beyond_the_mean_item():
         rest = (model(evidence) - flat).numpy()
     np.testing.assert_allclose(found[some], rest[0, some], atol=1e-3)
     others = np.array([some[-1], 3, some[0]])
-    np.testing.assert_array_equal(pair_popularity(scorer, USER, others), found[others])
+    np.testing.assert_array_equal(popularity_of(scorer, USER, others), found[others])
 
 
 @pytest.mark.parametrize("switch", SWITCHES, ids=str)
@@ -182,12 +186,12 @@ def test_reasons_are_few_ordered_positive_and_tell_of_nobody_else(switch):
 def test_the_sentences_are_those_of_the_tower(monkeypatch):
     """Catches a second wording, or a wrong number in one."""
     snapshot = tied_world()
-    scorer = PairScorer(make_pair(snapshot), snapshot, CONFIG)
+    scorer = ModelScorer(make_pair(snapshot), snapshot, CONFIG)
     evidence = [Evidence("held", item=5), Evidence("ties", tie="family"), Evidence("text")]
     effects = np.array([[0.4234, -1.0, 12.0], [0.05, 0.3, -0.1], [-9.0, 0.0, 0.2]], np.float32)
-    monkeypatch.setattr(module, "pair_evidence", lambda *_: evidence)
-    monkeypatch.setattr(module, "pair_effects", lambda *_: effects)
-    monkeypatch.setattr(module, "pair_popularity", lambda *_: np.array([0.0, 0.0, 0.9]))
+    monkeypatch.setattr(module, "evidence_of", lambda *_: evidence)
+    monkeypatch.setattr(module, "effects_of", lambda *_: effects)
+    monkeypatch.setattr(module, "popularity_of", lambda *_: np.array([0.0, 0.0, 0.9]))
     first, second, third = explain(scorer, WorldDataset(snapshot), 0, np.array([6, 7, 8]))
     assert [str(one) for one in first] == [
         "Because you hold Fund 5 (+0.42)",

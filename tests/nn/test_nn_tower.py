@@ -5,13 +5,14 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from pretend_device import DEVICE, Elsewhere, PretendDevice, numbers
 from snapshots import make_snapshot
 
 from finrec_dgl.graph import NODE_TYPES
-from finrec_dgl.nn import HybridConfig, HybridRecommender, features_of, silent_relations, start_of
+from finrec_dgl.nn import HybridConfig, TowerRecommender, features_of, silent_relations
 from finrec_dgl.nn.heads import DotHead, MLPHead
-from finrec_dgl.relations import ModelShape
-from finrec_dgl.sampling import NeighborSampler, whole_graph
+from finrec_dgl.relations import GraphTensors, ModelShape
+from finrec_dgl.sampling import FULL, Fanouts, NeighborSampler, whole_graph
 
 BASE = HybridConfig(
     dim=8, dim_two=12, heads=2, layers=2, pseudo_classes=3, dropout=0.0, attention_dropout=0.0
@@ -45,8 +46,8 @@ def make_model(snapshot, config, seed=0):
         tuple(snapshot.ties),
         config.pseudo_classes if config.uses_pseudo else 0,
     )
-    model = HybridRecommender(config, shape)
-    model.start_from(start_of(config, snapshot))
+    model = TowerRecommender(config, shape)
+    model.start_from(GraphTensors(snapshot))
     # away from the quiet start, so that every part has a say in the output
     with torch.no_grad():
         for parameter in model.head.parameters():
@@ -181,8 +182,8 @@ def test_spectral_start_is_the_low_pass_filter():
         spectral_power=0.5,
     )
     shape = ModelShape(40, 15, 0)
-    model = HybridRecommender(config, shape)
-    model.start_from(start_of(config, snapshot))
+    model = TowerRecommender(config, shape)
+    model.start_from(GraphTensors(snapshot))
     fused = model.encode(whole_graph(snapshot.graph(), 1), features_of(snapshot)).fused
     scores = model.score(fused["user"], fused["item"]).detach().numpy()
     matrix = snapshot.matrix().toarray().astype(float)
@@ -274,10 +275,90 @@ def test_stream_two_can_leave_its_start(switch):
     snapshot = make_snapshot()
     config = dataclasses.replace(BASE, stream_one=False, **switch)
     torch.manual_seed(0)
-    model = HybridRecommender(config, ModelShape(30, 20, 8, ("family",), 3))
-    model.start_from(start_of(config, snapshot))
+    model = TowerRecommender(config, ModelShape(30, 20, 8, ("family",), 3))
+    model.start_from(GraphTensors(snapshot))
     blocks = whole_graph(snapshot.graph(), config.depth)
     fused = model.encode(blocks, features_of(snapshot)).fused
     model.score(fused["user"], fused["item"]).logsumexp(1).sum().backward()
     for name in NODE_TYPES:
         assert model.text_two[name].weight.grad.any()
+
+
+# ---- seeds in a graph
+
+
+def altered(seeds):
+    """The same seeds as rows that are described otherwise than in the graph."""
+    return dataclasses.replace(seeds, altered=True)
+
+
+@pytest.mark.parametrize("switch", SWITCHES, ids=str)
+def test_a_row_that_is_described_as_the_graph_has_it_scores_the_same(switch):
+    """Catches a copy of a user that gets another message, degree, vector or text than the user."""
+    snapshot = make_snapshot(2)
+    model = make_model(snapshot, dataclasses.replace(BASE, **switch)).eval()
+    view = GraphTensors(snapshot)
+    seeds = view.seeds([4, 0, 4, 29])
+    with torch.no_grad():
+        expected = model(model.evidence(view, seeds))
+        copies = model(model.evidence(view, altered(seeds)))
+        kept = model.score_seeds(view, seeds)
+    torch.testing.assert_close(copies, expected, rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(kept, expected, rtol=1e-4, atol=1e-4)
+
+
+def trained_once(snapshot, device, form, **switch):
+    """Scores and gradients on ``device``, one forward and one backward."""
+    model = make_model(snapshot, dataclasses.replace(BASE, **switch)).to(device)
+    fanouts = Fanouts((2,), 3) if form == "drawn" else FULL
+    view = GraphTensors(snapshot, device, fanouts)
+    seeds = view.seeds([4, 0, 4, 29])
+    scores = model(model.evidence(view, altered(seeds) if form == "altered" else seeds))
+    loss = torch.log_softmax(scores, dim=1)[:, 3].sum() + sum(model.penalties().values())
+    labels = model.pseudo_labels()
+    if labels is not None:
+        loss = loss + labels(view.user_text).square().mean()
+    loss.backward()
+    return scores.detach(), {name: one.grad for name, one in model.named_parameters()}
+
+
+@pytest.mark.parametrize("form", ["plain", "altered", "drawn"])
+@pytest.mark.parametrize("switch", SWITCHES, ids=str)
+def test_everything_is_on_one_device(switch, form):
+    """Catches a tensor left on the CPU, which a GPU alone would refuse: on a pretended device, no
+    operation of a forward or a backward may mix the two."""
+    switch = {"dropout": 0.0, "attention_dropout": 0.0, **switch}
+    expected = trained_once(make_snapshot(2), "cpu", form, **switch)
+    with PretendDevice():
+        found = trained_once(make_snapshot(2), DEVICE, form, **switch)
+    assert isinstance(found[0], Elsewhere)
+    torch.testing.assert_close(numbers(found[0]), expected[0], rtol=1e-4, atol=1e-4)
+    for name, grad in expected[1].items():
+        other = found[1][name]
+        if grad is None:
+            assert other is None, name
+        else:
+            torch.testing.assert_close(numbers(other), grad, rtol=1e-3, atol=1e-3, msg=name)
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+@pytest.mark.parametrize("form", ["plain", "altered", "drawn"])
+def test_a_gpu_gives_what_the_cpu_gives(form):
+    """Catches what a pretended device cannot: kernels of another device."""
+    expected = trained_once(make_snapshot(2), "cpu", form, dropout=0.0, attention_dropout=0.0)
+    found = trained_once(make_snapshot(2), "cuda", form, dropout=0.0, attention_dropout=0.0)
+    torch.testing.assert_close(found[0].cpu(), expected[0], rtol=1e-4, atol=1e-4)
+
+
+def test_products_in_bfloat16_are_near():
+    """Catches a part of the forward pass that mixed precision cannot run."""
+    snapshot = make_snapshot(2)
+    model = make_model(snapshot, dataclasses.replace(BASE, kernels="torch")).eval()
+    view = GraphTensors(snapshot)
+    evidence = model.evidence(view, view.seeds([4, 0, 29]))
+    expected = model(evidence)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model(evidence)
+    found.float().logsumexp(1).sum().backward()
+    assert found.dtype == torch.bfloat16
+    torch.testing.assert_close(found.float(), expected, rtol=0.1, atol=0.1)
