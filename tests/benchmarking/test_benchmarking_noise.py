@@ -74,7 +74,8 @@ def test_all_text_masked_is_text_switched_off(dataset, tmp_path):
     again = train(other, tmp_path / "again", config).scorer("test")
     users = np.arange(dataset.n_users)
     assert np.array_equal(masked.score(users), again.score(users))
-    assert not any(one.any() for one in masked.features.has_text.values())
+    assert not masked.view.item_text.any()
+    assert not masked.view.user_text.any()
 
 
 def test_replaced_texts_are_others_and_none_is_from_later(dataset):
