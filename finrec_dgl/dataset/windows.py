@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -128,14 +129,20 @@ def windows(
     ``end`` on is in any of them. Raises DataError where the split is not by date, or ``end`` is
     after the cut.
     """
+    return list(each_window(dataset, end, count, step, warm_up))
+
+
+def each_window(
+    dataset: Dataset, end: int, count: int, step: float = 0.0, warm_up: float = 0.0
+) -> Iterator[Window]:
+    """The same as ``windows``, one at a time: of a large graph not all fit into memory."""
     length = horizon(dataset)
     early = dataset.valid_cut is not None and end <= dataset.valid_cut
     candidates = dataset.candidates("valid" if early else "test")
-    found = (
-        window(dataset, start, min(start + length, end), candidates)
-        for start in starts(dataset, end, count, step, warm_up)
-    )
-    return [one for one in found if len(np.unique(one.targets.user)) >= FEWEST_USERS]
+    for start in starts(dataset, end, count, step, warm_up):
+        one = window(dataset, start, min(start + length, end), candidates)
+        if len(np.unique(one.targets.user)) >= FEWEST_USERS:
+            yield one
 
 
 def hidden_windows(

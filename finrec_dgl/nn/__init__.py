@@ -3,13 +3,14 @@
 from finrec_dgl.nn.config import HybridConfig
 from finrec_dgl.nn.conv import FusionGATConv
 from finrec_dgl.nn.features import NodeFeatures, features_of
-from finrec_dgl.nn.hybrid import HybridRecommender
+from finrec_dgl.nn.hybrid import Asked, HybridRecommender
 from finrec_dgl.nn.pair import Evidence, PairRecommender
 from finrec_dgl.nn.start import Start, start_of
 from finrec_dgl.nn.targets import PseudoLabeler, PseudoTargets
 from finrec_dgl.nn.tower import Encoded, TowerRecommender, silent_relations
 
 __all__ = [
+    "Asked",
     "Encoded",
     "Evidence",
     "FusionGATConv",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,10 +11,19 @@ from torch import Tensor, nn
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.evaluation import Vectors
 from finrec_dgl.nn.config import HybridConfig
-from finrec_dgl.relations import GraphTensors, ModelShape, Seeds
+from finrec_dgl.relations import GraphTensors, ModelShape, Seeds, Slots
 
 HISTORY, TIES, USER_TEXT = "history", "ties", "text"
 """What a readout may read of a seed user."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """Which seeds are asked for which items: ``row`` and ``item`` int64 [T]; ``key``: a draw."""
+
+    row: Tensor
+    item: Tensor
+    key: int = 0
 
 
 class HybridRecommender(nn.Module):
@@ -52,12 +62,19 @@ class HybridRecommender(nn.Module):
     def settle(self, view: GraphTensors) -> None:
         """Keep with the weights what was learned in ``view``, to score in it later."""
 
-    def evidence(self, view: GraphTensors, seeds: Seeds) -> Any:
-        """Return what ``view`` says of ``seeds``; ``forward`` scores it any number of times."""
+    def evidence(self, view: GraphTensors, seeds: Seeds, asked: Asked | None = None) -> Any:
+        """Return what ``view`` says of ``seeds``; ``forward`` scores it any number of times.
+
+        ``asked``: the targets of the seeds, which are scored too where not every item is.
+        """
         raise NotImplementedError
 
+    def slots(self, evidence: Any) -> Slots | None:  # noqa: ARG002
+        """Return the items of the columns of the scores; None: all items in order."""
+        return None
+
     def forward(self, evidence: Any, *, text_only: bool = False) -> Tensor:
-        """Return the scores float [B, I] of the seeds of ``evidence``.
+        """Return the scores float [B, C] of the seeds of ``evidence``.
 
         ``text_only``: with a gradient for the weights of text alone, where the graph was altered.
         """
@@ -68,12 +85,23 @@ class HybridRecommender(nn.Module):
         scores: Tensor = self(self.evidence(view, seeds))
         return scores
 
+    def scores_candidates(self, view: GraphTensors) -> bool:  # noqa: ARG002
+        """Return whether a seed is scored with some items of ``view`` alone."""
+        return False
+
+    def candidates(self, view: GraphTensors, seeds: Seeds) -> tuple[Tensor, Tensor]:
+        """Return the items that can rank first and their scores, int32 and float [B, C].
+
+        -1 for none. Only where ``scores_candidates``.
+        """
+        raise NotImplementedError
+
     def vectors(self, view: GraphTensors) -> Vectors | None:  # noqa: ARG002
         """Return vectors whose inner products are the scores in ``view``; None without such."""
         return None
 
     def numbers_a_seed(self) -> int:
-        """Return how many numbers the evidence and the scores of a seed take."""
+        """Return how many numbers the evidence and the scores of a seed take in all."""
         raise NotImplementedError
 
     def reads(self) -> frozenset[str]:

@@ -15,9 +15,18 @@ from torch import Tensor, nn
 
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.nn.config import HybridConfig
-from finrec_dgl.nn.hybrid import HISTORY, TIES, USER_TEXT, HybridRecommender
-from finrec_dgl.relations import GraphTensors, ModelShape, Relation, SeedBatch, Seeds, relations_of
+from finrec_dgl.nn.hybrid import HISTORY, TIES, USER_TEXT, Asked, HybridRecommender
+from finrec_dgl.relations import (
+    GraphTensors,
+    ModelShape,
+    Relation,
+    SeedBatch,
+    Seeds,
+    Slots,
+    relations_of,
+)
 from finrec_dgl.relations.base import GRAPH_ATTENTION, GRAPH_CONVOLUTION, PSEUDO, TEXT
+from finrec_dgl.relations.candidates import candidates, with_targets
 from finrec_dgl.relations.peers import PEER_FEATURES
 from finrec_dgl.relations.pseudo import Pseudo
 from finrec_dgl.relations.text_near import (
@@ -46,7 +55,7 @@ class Evidence:
     covariates : Tensor
         float32 [B, 3], see ``COVARIATES``.
     pairs : Tensor
-        float32 [B, I, channels] of the relations whose messages have no weights.
+        float32 [B, C, channels] of the relations whose messages have no weights.
     items : Tensor
         float32 [I, channels] of the relations whose channels depend on the item alone.
     sampled : mapping of str to tensors
@@ -158,10 +167,14 @@ class PairRecommender(HybridRecommender):
             one.settle(view)
 
     @torch.no_grad()
-    def evidence(self, view: GraphTensors, seeds: Seeds) -> Evidence:
-        """Return what ``view`` says of ``seeds``; ``forward`` scores it any number of times."""
-        batch = SeedBatch(view, seeds)
-        sampled = {one.name: one.sample(batch) for one in self.listed()}
+    def evidence(self, view: GraphTensors, seeds: Seeds, asked: Asked | None = None) -> Evidence:
+        """Return what ``view`` says of ``seeds``; ``forward`` scores it any number of times.
+
+        Where there are more than ``all_items``, each seed has slots for its candidates, and for
+        what it is ``asked`` for and a draw of the others.
+        """
+        batch = self._batch(view, seeds, asked)
+        sampled = {one.name: self._sampled(one, batch) for one in self.listed()}
         pairs: list[Tensor] = []
         items: list[Tensor] = []
         for one in self.listed():
@@ -172,14 +185,76 @@ class PairRecommender(HybridRecommender):
         return Evidence(
             batch,
             seeds.covariates(),
-            torch.cat(pairs, dim=-1) if pairs else none.expand(len(seeds), view.n_items, 0),
+            torch.cat(pairs, dim=-1) if pairs else none.expand(len(seeds), batch.width, 0),
             torch.cat(items, dim=-1) if items else none.expand(view.n_items, 0),
             sampled,
             None if columns is None else text_messages(batch, self.config.pair)[:, columns],
         )
 
+    def _batch(self, view: GraphTensors, seeds: Seeds, asked: Asked | None) -> SeedBatch:
+        batch = SeedBatch(view, seeds)
+        if not self.scores_candidates(view):
+            return batch
+        found = candidates(batch, self.listed(), self.config.pair)
+        if asked is not None:
+            slots = with_targets(batch, found, asked.row, asked.item, asked.key)
+        else:
+            ones = torch.ones_like(found, dtype=torch.float32)
+            slots = Slots(found, found.shape[1], ones)
+        return SeedBatch(view, seeds, slots)
+
+    def _sampled(self, one: Relation, batch: SeedBatch) -> Tensor | tuple[Tensor, ...]:
+        """What a relation reads; at the slots where it knows but all items."""
+        if batch.slots is None or one.slotted or one.per_item:
+            return one.sample(batch)
+        found = one.sample(SeedBatch(batch.view, batch.seeds))
+        return found if one.learned else _at_slots(cast(Tensor, found), batch.slots)
+
+    def slots(self, evidence: Evidence) -> Slots | None:
+        """Return the items of the columns of the scores; None: all items in order."""
+        return evidence.batch.slots
+
+    def scores_candidates(self, view: GraphTensors) -> bool:
+        """Return whether there are more than ``all_items``."""
+        return view.n_items > self.config.pair.all_items
+
+    def candidates(self, view: GraphTensors, seeds: Seeds) -> tuple[Tensor, Tensor]:
+        """Return the candidates of each seed and their scores."""
+        evidence = self.evidence(view, seeds)
+        return cast(Slots, evidence.batch.slots).item, self(evidence)
+
+    def score_seeds(self, view: GraphTensors, seeds: Seeds) -> Tensor:
+        """Return the scores float [B, I] of ``seeds``.
+
+        Where there are candidates, an item that is none has the share of the floor in each channel
+        of the pair, and what the channels of the item add.
+        """
+        evidence = self.evidence(view, seeds)
+        scores, slots = self(evidence), evidence.batch.slots
+        if slots is None:
+            return scores
+        every = self._floor_scores(evidence)
+        row = torch.arange(len(seeds), device=view.device).unsqueeze(1).expand_as(slots.item)
+        every[row[slots.there], slots.at[slots.there]] = scores[slots.there].to(every.dtype)
+        return every
+
+    def _floor_scores(self, evidence: Evidence) -> Tensor:
+        """Scores float [B, I] as if no message reached any item."""
+        weight = self.weights(evidence.covariates)
+        total = weight.new_zeros(len(weight), evidence.batch.view.n_items)
+        start = 0
+        items: list[Tensor] = []
+        for one in self.listed():
+            by = weight[:, start : start + len(one.channel_names())]
+            start += by.shape[1]
+            if one.per_item:
+                items.append(by)
+            else:
+                total = total + (by * one.at_floor().to(by)).sum(1, keepdim=True)
+        return total + torch.cat(items, dim=1) @ evidence.items.T if items else total
+
     def forward(self, evidence: Evidence, *, text_only: bool = False) -> Tensor:
-        """Return the scores float [B, I] of the seeds of ``evidence``.
+        """Return the scores float [B, C] of the seeds of ``evidence``.
 
         ``text_only``: without a gradient for the weights of channels, so that a graph of which
         items were taken away does not teach them.
@@ -200,9 +275,9 @@ class PairRecommender(HybridRecommender):
         )
 
     def _graph_scores(self, evidence: Evidence) -> Tensor:
-        """Return s_graph, float [B, I]."""
-        weight = self.weights(evidence.covariates)
-        graph = evidence.pairs.new_zeros(evidence.batch.free.shape)
+        """Return s_graph, float [B, C]."""
+        weight, slots = self.weights(evidence.covariates), evidence.batch.slots
+        graph = evidence.pairs.new_zeros(evidence.pairs.shape[:2])
         start = 0
         pairs: list[Tensor] = []
         items: list[Tensor] = []
@@ -211,15 +286,25 @@ class PairRecommender(HybridRecommender):
             by = weight[:, start : start + count]
             start += count
             if one.learned:
-                found = one(evidence.batch, evidence.sampled[one.name])
+                found = self._learned(one, evidence)
                 graph = graph + torch.einsum("bic,bc->bi", found, by)
             else:
                 (items if one.per_item else pairs).append(by)
-        if items:
+        if items and slots is None:
             graph = graph + torch.cat(items, dim=1) @ evidence.items.T
+        elif items and slots is not None:
+            rows = evidence.items[slots.at]  # [B, C, channels]
+            graph = graph + torch.einsum("bic,bc->bi", rows, torch.cat(items, dim=1))
         if pairs:
             graph = graph + torch.einsum("bic,bc->bi", evidence.pairs, torch.cat(pairs, dim=1))
         return graph
+
+    def _learned(self, one: Relation, evidence: Evidence) -> Tensor:
+        """The channels of a learned relation, float [B, C, channels]."""
+        batch, sampled = evidence.batch, evidence.sampled[one.name]
+        if batch.slots is None or one.slotted:
+            return cast(Tensor, one(batch, sampled))
+        return _at_slots(one(SeedBatch(batch.view, batch.seeds), sampled), batch.slots)
 
     def weights(self, covariates: Tensor) -> Tensor:
         """Return w_c(u) for users of ``covariates`` [B, 3]: float [B, channels]."""
@@ -235,15 +320,17 @@ class PairRecommender(HybridRecommender):
 
     def text_columns(self, view: GraphTensors) -> Tensor | None:
         """Return the items with a share of text, int64 [C]; None where there are none."""
-        if not self.has_text:
+        if not self.has_text or self.scores_candidates(view):
             return None
         columns = view.kept("text columns", lambda: self.text_share(view).nonzero().squeeze(1))
         return columns if len(columns) else None
 
     def numbers_a_seed(self) -> int:
-        """Return how many numbers the evidence and the scores of a seed take."""
-        channels = 3 * len(self.channels) * self.shape.n_items
-        return channels + len(PEER_FEATURES) * self.config.pair.peers
+        """Return how many numbers the evidence and the scores of a seed take in all."""
+        pair, n_items = self.config.pair, self.shape.n_items
+        width = n_items if n_items <= pair.all_items else pair.candidates
+        every = 0 if width == n_items else 3 * n_items
+        return 3 * len(self.channels) * width + len(PEER_FEATURES) * pair.peers + every
 
     def reads(self) -> frozenset[str]:
         """Return what the model reads of a seed."""
@@ -287,6 +374,11 @@ class PairRecommender(HybridRecommender):
     def weights_by_channel(self) -> dict[str, float]:
         """Return the weight of each channel for a user whose covariates are 0."""
         return dict(zip(self.channels, self.weight.detach().tolist(), strict=True))
+
+
+def _at_slots(channels: Tensor, slots: Slots) -> Tensor:
+    """Return channels [B, n_items, c] at the slots, [B, C, c]."""
+    return channels.gather(1, slots.at.unsqueeze(2).expand(-1, -1, channels.shape[2]))
 
 
 def _parts(config: HybridConfig) -> dict[str, bool]:

@@ -17,7 +17,7 @@ from finrec_dgl.nn.config import HybridConfig
 from finrec_dgl.nn.features import NodeFeatures, features_of
 from finrec_dgl.nn.fusion import linear_map
 from finrec_dgl.nn.heads import DotHead, MLPHead
-from finrec_dgl.nn.hybrid import HISTORY, TIES, USER_TEXT, HybridRecommender
+from finrec_dgl.nn.hybrid import HISTORY, TIES, USER_TEXT, Asked, HybridRecommender
 from finrec_dgl.nn.start import start_of
 from finrec_dgl.nn.streams import StreamOne, StreamTwo
 from finrec_dgl.relations import GraphTensors, ModelShape, PseudoLabels, Seeds
@@ -167,7 +167,12 @@ class TowerRecommender(HybridRecommender):
             vectors.mul_(factor**0.5)
             self.get_buffer(f"anchor_{name}").mul_(factor**0.5)
 
-    def evidence(self, view: GraphTensors, seeds: Seeds) -> TowerEvidence:
+    def evidence(
+        self,
+        view: GraphTensors,
+        seeds: Seeds,
+        asked: Asked | None = None,  # noqa: ARG002
+    ) -> TowerEvidence:
         """Return the blocks that end at ``seeds`` and all items, and the features of their nodes.
 
         With the fanouts of ``view``. Rows that are described otherwise than in the graph are nodes

@@ -24,6 +24,9 @@ from finrec_dgl.training import ModelScorer, Run
 MEMORY = 64 * 2**20
 """Bytes that the scores of one chunk of users, and what is made of them, may take."""
 
+_USERS_AT_ONCE = 512
+"""Users whose candidates are scored at once."""
+
 ROW_GROUP = 65_536
 """Rows of the Parquet file that are gathered before they are written."""
 
@@ -160,6 +163,35 @@ class _Ranker:
 
         Rows of those users int64 [n], columns of ``items`` int64 [n], scores [n].
         """
+        if not self.known and getattr(self.scorer, "has_candidates", False):
+            yield from self._best_candidates(users, k)
+            return
+        yield from self._best_of_all(users, k)
+
+    def _best_candidates(
+        self, users: np.ndarray, k: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """``best`` of what the scorer has as candidates; of all items for who has too few."""
+        for start in range(0, len(users), _USERS_AT_ONCE):
+            chunk = users[start : start + _USERS_AT_ONCE]
+            items, scores = self.scorer.candidates(chunk)
+            column = np.where(items < 0, -1, self._column[items])
+            found = best_listed(column, scores, k)
+            few = np.flatnonzero((column >= 0).sum(axis=1) < min(k, len(self.items)))
+            if not len(few):
+                yield chunk, *found
+                continue
+            parts = [tuple(part[~np.isin(found[0], few)] for part in found)]
+            for some, row, best, score in self._best_of_all(chunk[few], k):
+                parts.append((np.searchsorted(chunk, some[row]), best, score))
+            row, best, score = (np.concatenate(part) for part in zip(*parts, strict=True))
+            order = np.argsort(row, kind="stable")
+            yield chunk, row[order], best[order], score[order]
+
+    def _best_of_all(
+        self, users: np.ndarray, k: int
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]]:
+        """``best`` of all items, each scored."""
         nothing = Pairs(np.zeros(0, np.int32), np.zeros(0, np.int32))
         pairs = nothing if self.known else self.scorer.snapshot.pairs
         for chunk, scores in self._scoring.chunks(users):
@@ -184,6 +216,40 @@ class _Ranker:
             },
             schema=SCHEMA,
         )
+
+
+def best_listed(
+    column: np.ndarray, scores: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The ``k`` best of the columns that each row lists, best first; of equal scores the smaller.
+
+    Parameters
+    ----------
+    column : ndarray
+        int [B, C], -1 for none, else each once in its row.
+    scores : ndarray
+        float32 [B, C].
+    k : int
+        At most so many a row.
+
+    Returns
+    -------
+    row, column, score : ndarray
+        int64 [n], int64 [n] and float32 [n], by rising row.
+    """
+    listed = np.where(column >= 0, scores, -np.inf).astype(np.float32)
+    width = listed.shape[1]
+    if width > k:
+        # what is as good as the k-th: more than k where scores are equal
+        least = np.partition(listed, width - k, axis=1)[:, width - k, None]
+    else:
+        least = np.full((len(listed), 1), -np.inf, np.float32)
+    row, place = np.nonzero((listed >= least) & (column >= 0))
+    found, score = column[row, place], listed[row, place]
+    order = np.lexsort((found, -score, row))
+    row, found, score = row[order], found[order], score[order]
+    rank = np.arange(len(row)) - np.searchsorted(row, row)
+    return row[rank < k], found[rank < k], score[rank < k]
 
 
 def _check_k(k: int) -> None:

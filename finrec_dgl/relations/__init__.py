@@ -4,10 +4,10 @@ from finrec_dgl.relations.base import (
     ModelShape,
     Relation,
     known_relations,
-    log_share,
     register_relation,
     relations_of,
 )
+from finrec_dgl.relations.batch import SeedBatch, Slots, log_share
 from finrec_dgl.relations.config import PairConfig
 from finrec_dgl.relations.cosine import Cosine
 from finrec_dgl.relations.ease import Ease
@@ -19,7 +19,7 @@ from finrec_dgl.relations.spectral import Spectral
 from finrec_dgl.relations.text_near import TextNear
 from finrec_dgl.relations.ties import Ties
 from finrec_dgl.relations.vectors import Vectors, learn_vectors
-from finrec_dgl.relations.view import GraphTensors, SeedBatch, Seeds
+from finrec_dgl.relations.view import GraphTensors, Seeds
 
 __all__ = [
     "Burstiness",
@@ -36,6 +36,7 @@ __all__ = [
     "Relation",
     "SeedBatch",
     "Seeds",
+    "Slots",
     "Spectral",
     "TextNear",
     "Ties",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -12,11 +13,9 @@ from torch import Tensor, nn
 from finrec_dgl.base.config import choice, refuse
 from finrec_dgl.base.errors import ConfigError
 from finrec_dgl.base.progress import Progress
+from finrec_dgl.relations.batch import FLOOR, SeedBatch
 from finrec_dgl.relations.config import PairConfig
-from finrec_dgl.relations.view import GraphTensors, SeedBatch
-
-FLOOR = 0.05
-"""An item without a message has this share of an even split."""
+from finrec_dgl.relations.view import GraphTensors
 
 GRAPH_ATTENTION, GRAPH_CONVOLUTION, ITEM_TERMS, TEXT, PSEUDO = (
     *("stream_one", "stream_two", "items"),
@@ -80,17 +79,26 @@ class Relation(nn.Module):
         Whether channels depend on the item alone: ``sample`` then returns [n_items, channels].
     learned : bool
         Whether ``forward`` has weights; without, messages are made once for each batch of seeds.
+    slotted : bool
+        Whether channels are made at the slots of a batch alone, where it has any. Without, they are
+        made of all items, and those of the slots are taken.
     """
 
     name: ClassVar[str]
     part: ClassVar[str] = GRAPH_CONVOLUTION
     per_item: ClassVar[bool] = False
     learned: ClassVar[bool] = False
+    slotted: ClassVar[bool] = False
 
     def __init__(self, config: PairConfig, shape: ModelShape) -> None:
         super().__init__()
         self.config = config
         self.shape = shape
+
+    @property
+    def many_items(self) -> bool:
+        """Whether there are so many items that candidates alone are scored."""
+        return self.shape.n_items > self.config.all_items
 
     def channel_names(self) -> tuple[str, ...]:
         """Return a name for each channel; none where the data or the configuration has no use."""
@@ -111,6 +119,13 @@ class Relation(nn.Module):
     def settle(self, view: GraphTensors) -> None:
         """Take what scoring in ``view`` needs into the weights; by default nothing."""
 
+    def propose(self, batch: SeedBatch, count: int) -> Tensor | None:  # noqa: ARG002
+        """Return the ``count`` items of the strongest messages, int32 [B, count], -1 for none.
+
+        They become candidates where not every item is one. None by default.
+        """
+        return None
+
     def sample(self, batch: SeedBatch) -> Tensor | tuple[Tensor, ...]:
         """Return what of the graph this relation reads for ``batch``, without a gradient.
 
@@ -122,13 +137,21 @@ class Relation(nn.Module):
         Returns
         -------
         Tensor or tuple of Tensor
-            The channels [B, n_items, channels], or [n_items, channels] with ``per_item``; of a
-            ``learned`` relation whatever its ``forward`` takes.
+            The channels [B, C, channels], or [n_items, channels] with ``per_item``; of a
+            ``learned`` relation whatever its ``forward`` takes. C is ``batch.width``: n_items, or
+            the slots of a ``slotted`` relation.
         """
         raise NotImplementedError
 
+    def at_floor(self) -> Tensor:
+        """Return the channels of an item that no message reaches, float [channels].
+
+        ``log(FLOOR)`` by default, as ``log_share`` has it.
+        """
+        return torch.full((len(self.channel_names()),), math.log(FLOOR))
+
     def forward(self, batch: SeedBatch, sampled: Tensor | tuple[Tensor, ...]) -> Tensor:
-        """Return the channels [B, n_items, channels]; a relation that learns nothing has them."""
+        """Return the channels [B, C, channels]; a relation that learns nothing has them."""
         raise NotImplementedError
 
 
@@ -178,32 +201,6 @@ def relations_of(config: PairConfig, shape: ModelShape) -> list[Relation]:
     return [_RELATIONS[name](config, shape) for name in config.relations]
 
 
-def log_share(message: Tensor, free: Tensor, floor: Tensor | float = FLOOR) -> Tensor:
-    """Return messages as logarithms of shares among free items, in units of an even split.
-
-    log( x / sum of x over free items * number of free items + floor ), x = max(message, 0).
-
-    The logarithm keeps heavy tails from dominating the likelihood.
-
-    Parameters
-    ----------
-    message : Tensor
-        float [B, n_items].
-    free : Tensor
-        bool [B, n_items].
-    floor : Tensor or float
-        The share of an item without a message.
-
-    Returns
-    -------
-    Tensor
-        float [B, n_items].
-    """
-    positive = message.clamp(min=0)
-    total = (positive * free).sum(1, keepdim=True).clamp(min=1e-9)
-    return torch.log(positive * (free.sum(1, keepdim=True) / total) + floor)
-
-
 def stacked(channels: list[Tensor]) -> Tensor:
-    """Return channels [B, n_items] each as [B, n_items, channels]."""
+    """Return channels [B, C] each as [B, C, channels]."""
     return torch.stack(channels, dim=-1)

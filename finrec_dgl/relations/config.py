@@ -19,6 +19,10 @@ class PairConfig:
 
     Half-lives are in days after which an interaction counts half; 0: it never fades.
 
+    ``all_items``          items up to which every one is scored for a user; beyond, candidates are
+    ``candidates``         items that are scored for a user where there are more than ``all_items``:
+                           what peers took up, what is near to the history, what is popular
+    ``near``               nearest items that each one has there by the cosine
     ``relations``          the relations that have channels, by name, each once
     ``peer_half_lives``    one head of attention between users each: how its messages fade
     ``short_half_life``    a faster fading that every head's kernel has a small part of
@@ -55,6 +59,9 @@ class PairConfig:
                            weights; 0: no such windows
     """
 
+    all_items: int = 20_000
+    candidates: int = 1000
+    near: int = 100
     relations: tuple[str, ...] = BUILT_IN
     peer_half_lives: tuple[float, ...] = (30.0, 90.0)
     short_half_life: float = 7.0
@@ -103,7 +110,7 @@ class PairConfig:
         for name in (*counted, *users, *text, "vector_spread"):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
-        for name in ("vector_epochs", "peers"):
+        for name in ("vector_epochs", "peers", "all_items", "candidates", "near"):
             if getattr(self, name) < 1:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 1")
         for name in ("text_sharpness", "text_penalty", "vector_temperature"):

@@ -8,8 +8,11 @@ import torch
 from torch import Tensor
 
 from finrec_dgl.graph.filters import CosineFilter
-from finrec_dgl.relations.base import Relation, log_share, register_relation, stacked
-from finrec_dgl.relations.view import GraphTensors, SeedBatch, Seeds
+from finrec_dgl.kernels.near import near_items
+from finrec_dgl.kernels.slots import SparseRows, slot_top
+from finrec_dgl.relations.base import Relation, register_relation, stacked
+from finrec_dgl.relations.batch import SeedBatch
+from finrec_dgl.relations.view import GraphTensors, Seeds
 
 
 def fade(age: Tensor, half_life: float) -> Tensor:
@@ -22,10 +25,11 @@ class Cosine(Relation):
     """One channel for each half-life: what is near to the history, recent items more.
 
     message(u, i) = sum over items j of u's history of 2^(-age_uj / half_life) c_ji, with c the
-    cosine of ``CosineFilter`` by ``cosine_alpha``, ``cosine_users`` and ``cosine_shrink``.
+    cosine of ``CosineFilter`` by ``cosine_alpha``, ``cosine_users`` and ``cosine_shrink``. Where
+    there are many items, c_ji is of the ``near`` items i nearest to j, and 0 for others.
     """
 
-    name = "cosine"
+    name, slotted = "cosine", True
 
     def channel_names(self) -> tuple[str, ...]:
         return tuple(f"cosine {one:g}" for one in self.config.holding_half_lives)
@@ -36,8 +40,39 @@ class Cosine(Relation):
             weight[-1] = 1.0
         return weight
 
+    def propose(self, batch: SeedBatch, count: int) -> Tensor:
+        view, seeds = batch.view, batch.seeds
+        weight = self._faded(seeds).mean(dim=0)
+        return slot_top(seeds.history, weight, self._near(view), seeds.known, count)
+
     def sample(self, batch: SeedBatch) -> Tensor:
-        return stacked([log_share(one, batch.free) for one in self.messages(batch)])
+        if batch.slots is None:
+            return stacked([batch.log_share(one) for one in self.messages(batch)])
+        seeds = batch.seeds
+        found = batch.sums(seeds.history, self._faded(seeds), self._near(batch.view))
+        return stacked([batch.log_share(message, total) for message, total in found])
+
+    def _faded(self, seeds: Seeds) -> Tensor:
+        """Return how much each entry of a history still counts, float32 [half-lives, entries]."""
+        return torch.stack([fade(seeds.age, one) for one in self.config.holding_half_lives])
+
+    def _near(self, view: GraphTensors) -> SparseRows:
+        """Return the nearest items of each item, from users and items that are drawn."""
+        config, fanout = self.config, view.fanouts.users
+        by = {"alpha": config.cosine_alpha, "users": config.cosine_users}
+
+        def make() -> SparseRows:
+            return near_items(
+                view.user_items,
+                view.item_rows,
+                near=config.near,
+                fanout=fanout,
+                shrink=config.cosine_shrink,
+                seed=view.fanouts.key,
+                **by,
+            )
+
+        return view.kept("near items", make)
 
     def messages(self, batch: SeedBatch) -> list[Tensor]:
         """Return the messages [B, n_items] of each half-life."""

@@ -10,12 +10,12 @@ from finrec_dgl.relations.base import (
     GRAPH_CONVOLUTION,
     ModelShape,
     Relation,
-    log_share,
     register_relation,
     stacked,
 )
+from finrec_dgl.relations.batch import SeedBatch
 from finrec_dgl.relations.config import PairConfig
-from finrec_dgl.relations.view import GraphTensors, SeedBatch
+from finrec_dgl.relations.view import GraphTensors
 
 
 @register_relation
@@ -30,7 +30,7 @@ class OwnEdges(Relation):
     learned from 0. The channel is 0 for an item that nothing reaches.
     """
 
-    name, part, learned = "own_edges", GRAPH_CONVOLUTION, True
+    name, part, learned, slotted = "own_edges", GRAPH_CONVOLUTION, True, True
 
     def __init__(self, config: PairConfig, shape: ModelShape) -> None:
         super().__init__(config, shape)
@@ -41,27 +41,47 @@ class OwnEdges(Relation):
     def channel_names(self) -> tuple[str, ...]:
         return tuple(f"edges {name}" for _, name, _ in self.tables)
 
+    def at_floor(self) -> Tensor:
+        return torch.zeros(len(self.channel_names()))
+
     def sample(self, batch: SeedBatch) -> tuple[Tensor, ...]:
-        """Return for each table the flat place (seed, item) and the edge of each message."""
+        """Return for each table the flat place (seed, item) and the features of each message."""
         found: list[Tensor] = []
         for table in self.tables:
             by_src, by_dst = _rows(batch.view, table)
-            for here, there, rows in ((table[0], table[2], by_src), (table[2], table[0], by_dst)):
-                found += _messages(batch, here, there, rows)
+            ways = ((table[0], table[2], by_src), (table[2], table[0], by_dst))
+            both = [_messages(batch, here, there, rows) for here, there, rows in ways]
+            place, edge = (torch.cat(parts) for parts in zip(*both, strict=True))
+            found += [place, _features(batch.view, table)[edge]]
         return tuple(found)
 
     def forward(self, batch: SeedBatch, sampled: Tensor | tuple[Tensor, ...]) -> Tensor:
-        shape, given = (len(batch.seeds), batch.view.n_items), iter(sampled)
+        given = iter(sampled)
         channels = []
-        for number, table in enumerate(self.tables):
-            weight = _features(batch.view, table) @ self.feature[number]
-            amount = torch.exp(weight.clamp(max=20.0))
-            message = amount.new_zeros(shape[0] * shape[1])
-            for place, edge in ((next(given), next(given)) for _ in range(2)):
-                message = message.index_add(0, place, amount[edge])
+        for number in range(len(self.tables)):
+            place, features = next(given), next(given)
+            amount = torch.exp((features @ self.feature[number]).clamp(max=20.0))
+            message, total = _summed(batch, place, amount)
             floor = self.floor[number]
-            channels.append(log_share(message.view(shape), batch.free, floor.exp()) - floor)
+            channels.append(batch.log_share(message, total, floor.exp()) - floor)
         return stacked(channels)
+
+
+def _summed(batch: SeedBatch, place: Tensor, amount: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return sums of ``amount`` [m] by the columns of the seeds, float [B, C], and their totals.
+
+    ``place`` int64 [m]: seed * n_items + item. The total is over all free items, None where all
+    items have a column.
+    """
+    n, n_items = len(batch.seeds), batch.view.n_items
+    if batch.slots is None:
+        message = amount.new_zeros(n * n_items).index_add(0, place, amount)
+        return message.view(n, n_items), None
+    order = torch.argsort(place)
+    row, item = place[order] // n_items, (place[order] % n_items).int()
+    counts = torch.bincount(row, minlength=n)
+    rows = Ragged(torch.cat([counts.new_zeros(1), counts.cumsum(0)]), item)
+    return batch.sums(rows, amount[order].unsqueeze(0), batch.view.single_items)[0]
 
 
 def _features(view: GraphTensors, table: tuple[str, str, str]) -> Tensor:

@@ -8,18 +8,19 @@ from torch.nn import functional
 
 from finrec_dgl.kernels.peers import PeerQuery, near_users, pair_dots, peer_sum, shared_items
 from finrec_dgl.kernels.ragged import Ragged
+from finrec_dgl.kernels.slots import SparseRows, slot_top
 from finrec_dgl.relations.base import (
     GRAPH_ATTENTION,
     ModelShape,
     Relation,
-    log_share,
     register_relation,
     stacked,
 )
+from finrec_dgl.relations.batch import SeedBatch
 from finrec_dgl.relations.config import PairConfig
 from finrec_dgl.relations.cosine import fade
 from finrec_dgl.relations.spectral import PEER_RANK, item_directions
-from finrec_dgl.relations.view import GraphTensors, SeedBatch, Seeds
+from finrec_dgl.relations.view import GraphTensors, Seeds
 
 PEER_FEATURES = (
     *("log idf cosine", "log cosine", "text", "connected", "spectral"),
@@ -44,7 +45,7 @@ class Peers(Relation):
     seed's connections first. After graph attention, arXiv 2506.05873, formulas 4 and 5.
     """
 
-    name, part, learned = "peers", GRAPH_ATTENTION, True
+    name, part, learned, slotted = "peers", GRAPH_ATTENTION, True, True
 
     def __init__(self, config: PairConfig, shape: ModelShape) -> None:
         super().__init__(config, shape)
@@ -62,9 +63,38 @@ class Peers(Relation):
         heads = len(self.config.peer_half_lives)
         return torch.full((heads,), 1.0 / max(heads, 1))
 
+    def propose(self, batch: SeedBatch, count: int) -> Tensor:
+        peers, features, *rows = self.sample(batch)
+        with torch.no_grad():
+            share = self._attention(peers, features).mean(dim=2)
+        matrix = SparseRows(rows[0], rows[1], rows[2].mean(dim=0), batch.view.n_items)
+        return slot_top(_flat(peers, rows[3]), share.reshape(-1), matrix, batch.seeds.known, count)
+
+    def at_floor(self) -> Tensor:
+        return self.floor
+
     def sample(self, batch: SeedBatch) -> tuple[Tensor, ...]:
-        peers = self._peers(batch.view, batch.seeds)
-        return peers, self._features(batch.view, batch.seeds, peers)
+        """Return the peers of each seed [B, k] and what attention reads of them [B, k, F].
+
+        Where there are many items, also the items that these peers send: offsets, items and
+        kernels of the rows, and the row of each peer [B, k].
+        """
+        view = batch.view
+        return view.last(batch.seeds, "peers", lambda: self._sampled(view, batch.seeds))
+
+    def _sampled(self, view: GraphTensors, seeds: Seeds) -> tuple[Tensor, ...]:
+        peers = self._peers(view, seeds)
+        found = peers, self._features(view, seeds, peers)
+        return (*found, *self._sent(view, peers)) if self.many_items else found
+
+    def _sent(self, view: GraphTensors, peers: Tensor) -> tuple[Tensor, ...]:
+        """Return the rows of what ``peers`` send, see ``sample``."""
+        distinct, row = torch.unique(peers.clamp(min=0), return_inverse=True)
+        items, places = view.sent_items(distinct.long())
+        kernel = self._kernel(view.age[places])
+        stands_for = view.user_count[distinct.long()] / items.counts.clamp(min=1)
+        kernel = kernel * torch.repeat_interleave(stands_for, items.counts, output_size=len(places))
+        return items.indptr, items.values, kernel, row.int().masked_fill(peers < 0, -1)
 
     def _peers(self, view: GraphTensors, seeds: Seeds) -> Tensor:
         """Return the peers of each seed, int32 [B, k], -1 where there are fewer."""
@@ -74,7 +104,7 @@ class Peers(Relation):
         connected = seeds.connected
         if not self.shape.tie_kinds:
             connected = Ragged(torch.zeros_like(connected.indptr), connected.values[:0])
-        scale = 1 / _idf_length(view, seeds.history, seeds.row).clamp(min=1e-9)
+        scale = 1 / _idf_length(view, seeds.history).clamp(min=1e-9)
         query = PeerQuery(
             seed_items=seeds.history,
             seeds=seeds.user.int(),
@@ -92,7 +122,7 @@ class Peers(Relation):
         """Return f_uv, float32 [B, k, F]; rows of absent peers are of user 0 and masked later."""
         at = peers.clamp(min=0).long()
         shared = shared_items(seeds.history, peers, view.user_items, _idf(view).square())
-        own = _idf_length(view, seeds.history, seeds.row).unsqueeze(1)
+        own = _idf_length(view, seeds.history).unsqueeze(1)
         scale = view.kept("user scale", lambda: _user_scale(view))
         rare = shared[..., 0] * scale[at] / own.clamp(min=1e-9)
         both = seeds.history.counts.unsqueeze(1) * view.user_count[at]
@@ -101,32 +131,64 @@ class Peers(Relation):
         if self.shape.text_dim:
             text = pair_dots(seeds.text, view.user_text, at)
         connected = _is_connected(seeds, peers, view.n_users) if self.shape.tie_kinds else None
-        users, directions = _spectral_users(view, self.config)
-        inside = functional.normalize(seeds.message(directions))
+        inside, users, place = self._places(view, seeds, at)
         parts = [
             torch.log(rare + 0.01),
             torch.log(same + 0.01),
             text,
             torch.zeros_like(same) if connected is None else connected,
-            pair_dots(inside, users, at),
+            pair_dots(inside, users, place),
             torch.log(view.user_count[at].clamp(min=1).float()),
             torch.log1p(view.user_idle[at]),
             (shared[..., 1] == 0).float(),
         ]
         return stacked(parts)
 
+    def _places(
+        self, view: GraphTensors, seeds: Seeds, at: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Return where seeds and users are in the leading subspace, at length 1, [n, r] each.
+
+        The third says in which row of the second each peer ``at`` [B, k] is: its own number, or
+        that among the distinct peers where there are many items.
+        """
+        directions = _directions(view, self.config)
+        inside = functional.normalize(seeds.message(directions))
+        if not self.many_items:
+            return inside, view.kept("spectral users", lambda: _along(view, directions)), at
+        distinct, place = torch.unique(at, return_inverse=True)
+        return inside, _along(view, directions, distinct), place
+
     def forward(self, batch: SeedBatch, sampled: Tensor | tuple[Tensor, ...]) -> Tensor:
-        peers, features = sampled
-        view = batch.view
+        peers, features, *rows = sampled
+        share = self._attention(peers, features)
+        found: list[tuple[Tensor, Tensor | None]]
+        if batch.slots is None:
+            found = [(one, None) for one in self._messages(batch.view, share, peers)]
+        else:
+            matrix = SparseRows(rows[0], rows[1], rows[2], batch.view.n_items)
+            weight = share.reshape(-1, share.shape[2]).T
+            found = [*batch.sums(_flat(peers, rows[3]), weight, matrix)]
+        floors = self.floor.exp()
+        return stacked(
+            [
+                batch.log_share(message, total, floors[head])
+                for head, (message, total) in enumerate(found)
+            ]
+        )
+
+    def _attention(self, peers: Tensor, features: Tensor) -> Tensor:
+        """Return alpha_uv of each head, float [B, k, heads], 0 for absent peers."""
         absent = (peers < 0).unsqueeze(-1)
-        logit = (features @ self.query.T).masked_fill(absent, -1e9)  # [B, k, heads]
+        logit = (features @ self.query.T).masked_fill(absent, -1e9)
         # where nobody is present, the softmax is even over the absent
-        share = torch.softmax(logit, dim=1).masked_fill(absent, 0.0)
+        return torch.softmax(logit, dim=1).masked_fill(absent, 0.0)
+
+    def _messages(self, view: GraphTensors, share: Tensor, peers: Tensor) -> Tensor:
+        """Return the messages to all items, float [heads, B, n_items]."""
         user_items, _ = view.peer_items
         kernel = view.kept("peer kernels", lambda: self._kernels(view))
-        message = peer_sum(share, peers, user_items, kernel, view.n_items)
-        heads = range(message.shape[1])
-        return stacked([log_share(message[:, h], batch.free, self.floor[h].exp()) for h in heads])
+        return peer_sum(share, peers, user_items, kernel, view.n_items).transpose(0, 1)
 
     def _kernels(self, view: GraphTensors) -> Tensor:
         """Return kappa_h of the age of each edge, float32 [heads, edges of ``peer_items``].
@@ -134,13 +196,24 @@ class Peers(Relation):
         Where items are drawn, each stands for as many as were left out.
         """
         items, places = view.peer_items
-        age, lives, found = view.age[places], self.config.peer_half_lives, []
+        stands_for = view.user_count / items.counts.clamp(min=1)
+        return self._kernel(view.age[places]) * stands_for[items.row]
+
+    def _kernel(self, age: Tensor) -> Tensor:
+        """Return kappa_h of ages [n] in days, float32 [heads, n]."""
+        lives, found = self.config.peer_half_lives, []
         for head, own in enumerate(lives):
             others = [*lives[:head], *lives[head + 1 :], self.config.short_half_life, 0.0]
             rest = torch.stack([fade(age, one) for one in others]).mean(dim=0)
             found.append(0.75 * fade(age, own) + 0.25 * rest)
-        stands_for = view.user_count / items.counts.clamp(min=1)
-        return torch.stack(found) * stands_for[items.row]
+        return torch.stack(found)
+
+
+def _flat(peers: Tensor, row: Tensor) -> Ragged:
+    """Return the ``row`` int32 [B, k] of each peer as rows of entries, -1 for none."""
+    n, k = peers.shape
+    offsets = torch.arange(0, n * k + 1, max(k, 1), device=peers.device)
+    return Ragged(offsets if k else offsets.new_zeros(n + 1), row.reshape(-1))
 
 
 def _idf(view: GraphTensors) -> Tensor:
@@ -148,34 +221,28 @@ def _idf(view: GraphTensors) -> Tensor:
     return torch.log((view.n_users + 1) / (view.item_count + 1))
 
 
-def _idf_length(view: GraphTensors, items: Ragged, row: Tensor) -> Tensor:
+def _idf_length(view: GraphTensors, items: Ragged) -> Tensor:
     """Return the length of each row of items weighted by idf, float32 [rows]."""
-    square = _idf(view).square()[items.values.long()]
-    return square.new_zeros(len(items)).index_add_(0, row, square).sqrt()
+    square = _idf(view).square().index_select(0, items.values)
+    return torch.segment_reduce(square, "sum", lengths=items.counts, unsafe=True).sqrt()
 
 
 def _user_scale(view: GraphTensors) -> Tensor:
     """Return 1 / the idf-weighted length of each user's items, float32 [U]."""
-    items = view.user_items
-    return 1 / _idf_length(view, items, items.row).clamp(min=1e-9)
+    return 1 / _idf_length(view, view.user_items).clamp(min=1e-9)
 
 
-def _spectral_users(view: GraphTensors, config: PairConfig) -> tuple[Tensor, Tensor]:
-    """Return each user's place in the leading subspace [U, r] at length 1, and what leads there.
+def _directions(view: GraphTensors, config: PairConfig) -> Tensor:
+    """Return what leads into the leading subspace, float32 [I, r]: summed over a user's items."""
+    right = item_directions(view, config.ranks)[:, :PEER_RANK]
+    return right / view.item_count.clamp(min=1).sqrt().unsqueeze(1)
 
-    The second, float32 [I, r], is summed over a user's items.
-    """
 
-    def make() -> tuple[Tensor, Tensor]:
-        right = item_directions(view, config.ranks)[:, :PEER_RANK]
-        directions = right / view.item_count.clamp(min=1).sqrt().unsqueeze(1)
-        items = view.user_items
-        users = torch.nn.functional.embedding_bag(
-            items.values.long(), directions, items.indptr[:-1], mode="sum"
-        )
-        return functional.normalize(users), directions
-
-    return view.kept("spectral users", make)
+def _along(view: GraphTensors, directions: Tensor, users: Tensor | None = None) -> Tensor:
+    """Return the place of each of ``users`` int64 [n], or of all, at length 1: float32 [n, r]."""
+    items = view.user_items if users is None else view.user_items.rows(users)[0]
+    found = functional.embedding_bag(items.values.long(), directions, items.indptr[:-1], mode="sum")
+    return functional.normalize(found)
 
 
 def _is_connected(seeds: Seeds, peers: Tensor, n_users: int) -> Tensor:

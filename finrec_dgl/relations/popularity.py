@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from finrec_dgl.relations.base import FLOOR, ITEM_TERMS, Relation, register_relation, stacked
+from finrec_dgl.relations.base import ITEM_TERMS, Relation, register_relation, stacked
+from finrec_dgl.relations.batch import FLOOR, SeedBatch
 from finrec_dgl.relations.cosine import fade
-from finrec_dgl.relations.view import SeedBatch
 
 
 @register_relation

@@ -14,13 +14,12 @@ from finrec_dgl.relations.base import (
     PSEUDO,
     ModelShape,
     Relation,
-    log_share,
     register_relation,
     stacked,
 )
+from finrec_dgl.relations.batch import SeedBatch
 from finrec_dgl.relations.config import PairConfig
 from finrec_dgl.relations.text_near import described
-from finrec_dgl.relations.view import SeedBatch
 
 
 class PseudoLabels(nn.Module):
@@ -50,7 +49,7 @@ def pseudo_loss(logits: Tensor, target: Tensor, confidence: Tensor) -> Tensor:
 class Pseudo(Relation):
     """Sum over classes of y_i and of the mean y of a history, y = sigmoid(W e) at sum 1."""
 
-    name, part, learned = "pseudo", PSEUDO, True
+    name, part, learned, slotted = "pseudo", PSEUDO, True, True
 
     def __init__(self, config: PairConfig, shape: ModelShape) -> None:
         super().__init__(config, shape)
@@ -70,4 +69,7 @@ class Pseudo(Relation):
         text, known, weight = sampled
         label = torch.sigmoid(self.labels(text)) * known.unsqueeze(1)  # type: ignore[misc]
         label = label / label.sum(1, keepdim=True).clamp(min=1e-9)
-        return stacked([log_share(batch.seeds.message(label, weight) @ label.T, batch.free)])
+        seed = batch.seeds.message(label, weight)
+        if batch.slots is None:
+            return stacked([batch.log_share(seed @ label.T)])
+        return stacked([batch.log_share(torch.einsum("bd,bcd->bc", seed, label[batch.slots.at]))])

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from finrec_dgl.graph.filters import normalised, singular_vectors
-from finrec_dgl.relations.base import Relation, log_share, register_relation, stacked
-from finrec_dgl.relations.view import GraphTensors, SeedBatch
+from finrec_dgl.relations.base import Relation, register_relation, stacked
+from finrec_dgl.relations.batch import SeedBatch
+from finrec_dgl.relations.view import GraphTensors
+
+MOST_PAIRS = 20_000_000
+"""Interactions from which the directions are found; of more those of users that are drawn."""
 
 PEER_RANK = 16
 """Dimensions in which users are compared."""
@@ -20,7 +25,12 @@ def item_directions(view: GraphTensors, ranks: tuple[int, ...]) -> Tensor:
     """
 
     def make() -> Tensor:
-        matrix = normalised(view.snapshot.matrix())
+        matrix = view.snapshot.matrix()
+        if matrix.nnz > MOST_PAIRS:  # users are drawn: what leads between items is common to them
+            share = MOST_PAIRS / matrix.nnz
+            users = np.random.default_rng(0).random(view.n_users) < share
+            matrix = matrix[np.flatnonzero(users)]
+        matrix = normalised(matrix)
         return view.tensor(singular_vectors(matrix, max((*ranks, PEER_RANK)))[2])
 
     return view.kept("directions", make)
@@ -34,25 +44,25 @@ class Spectral(Relation):
     2021).
     """
 
-    name = "spectral"
+    name, slotted = "spectral", True
 
     def channel_names(self) -> tuple[str, ...]:
         return tuple(f"spectral {one}" for one in self.config.ranks)
 
     def sample(self, batch: SeedBatch) -> Tensor:
-        return stacked([log_share(one, batch.free) for one in self.messages(batch)])
+        return stacked([batch.log_share(one) for one in self.messages(batch)])
 
     def messages(self, batch: SeedBatch) -> list[Tensor]:
-        """Return the messages [B, n_items] of each rank."""
+        """Return the messages [B, C] of each rank."""
         view, seeds = batch.view, batch.seeds
         scale = view.item_count.clamp(min=1).sqrt().unsqueeze(1)
         right = item_directions(view, self.config.ranks)
         inside, out = seeds.message(right / scale), right * scale
         found, start = [], 0
-        message = torch.zeros(len(seeds), view.n_items, device=view.device)
+        message = torch.zeros(len(seeds), batch.width, device=view.device)
         for rank in self.config.ranks:
             # a filter of a higher rank is the one before and some more directions
-            message = message + inside[:, start:rank] @ out[:, start:rank].T
+            message = message + batch.products(inside[:, start:rank], out[:, start:rank])
             found.append(message)
             start = rank
         return found

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from finrec_dgl.relations.base import TEXT, Relation, log_share, register_relation, stacked
+from finrec_dgl.relations.base import TEXT, Relation, register_relation, stacked
+from finrec_dgl.relations.batch import SeedBatch, log_share
 from finrec_dgl.relations.config import PairConfig
-from finrec_dgl.relations.view import GraphTensors, SeedBatch
+from finrec_dgl.relations.view import GraphTensors
 
 TEXT_CHANNELS = ("text history", "text profile", "text posts", "text fit")
 """What ``text_messages`` returns, in its order."""
@@ -109,7 +110,7 @@ class TextNear(Relation):
     name, part = "text_near", TEXT
 
     def channel_names(self) -> tuple[str, ...]:
-        used = self.config.text_channels and self.shape.text_dim
+        used = self.config.text_channels and self.shape.text_dim and not self.many_items
         return TEXT_CHANNELS if used else ()
 
     def sample(self, batch: SeedBatch) -> Tensor:

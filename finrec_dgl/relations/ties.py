@@ -6,16 +6,17 @@ import torch
 from torch import Tensor, nn
 
 from finrec_dgl.kernels.ragged import Ragged, row_numbers
+from finrec_dgl.kernels.slots import slot_top
 from finrec_dgl.relations.base import (
     GRAPH_ATTENTION,
     ModelShape,
     Relation,
-    log_share,
     register_relation,
     stacked,
 )
+from finrec_dgl.relations.batch import SeedBatch
 from finrec_dgl.relations.config import PairConfig
-from finrec_dgl.relations.view import GraphTensors, SeedBatch
+from finrec_dgl.relations.view import GraphTensors
 
 
 @register_relation
@@ -26,7 +27,7 @@ class Ties(Relation):
     alike: in one sum over peers either drowns the other.
     """
 
-    name, part, learned = "ties", GRAPH_ATTENTION, True
+    name, part, learned, slotted = "ties", GRAPH_ATTENTION, True, True
 
     def __init__(self, config: PairConfig, shape: ModelShape) -> None:
         super().__init__(config, shape)
@@ -36,12 +37,32 @@ class Ties(Relation):
     def channel_names(self) -> tuple[str, ...]:
         return ("ties",) if self.shape.tie_kinds else ()
 
-    def sample(self, batch: SeedBatch) -> Tensor:
-        return item_counts(batch.view, batch.seeds.connected)
+    def propose(self, batch: SeedBatch, count: int) -> Tensor | None:
+        if not self.shape.tie_kinds:
+            return None
+        connected, one = _ones(batch)
+        return slot_top(connected, one[0], batch.view.user_rows, batch.seeds.known, count)
+
+    def at_floor(self) -> Tensor:
+        return torch.zeros(len(self.channel_names()))
+
+    def sample(self, batch: SeedBatch) -> tuple[Tensor, ...]:
+        """Return how many connections have each item of a column, and the sum over free items."""
+        if batch.slots is None:
+            return (item_counts(batch.view, batch.seeds.connected),)
+        connected, one = _ones(batch)
+        return batch.sums(connected, one, batch.view.user_rows)[0]
 
     def forward(self, batch: SeedBatch, sampled: Tensor | tuple[Tensor, ...]) -> Tensor:
-        share = log_share(torch.as_tensor(sampled), batch.free, self.floor.exp())
+        message, *total = sampled
+        share = batch.log_share(message, total[0] if total else None, self.floor.exp())
         return stacked([share - self.floor])
+
+
+def _ones(batch: SeedBatch) -> tuple[Ragged, Tensor]:
+    """Return the connections of each seed, and a weight of 1 for each, float32 [1, entries]."""
+    connected = batch.seeds.connected
+    return connected, torch.ones(1, len(connected.values), device=connected.values.device)
 
 
 def item_counts(view: GraphTensors, users: Ragged) -> Tensor:

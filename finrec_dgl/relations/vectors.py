@@ -17,12 +17,12 @@ from finrec_dgl.kernels import Compressed, Edges, neighbour_sum
 from finrec_dgl.relations.base import (
     ModelShape,
     Relation,
-    log_share,
     register_relation,
     stacked,
 )
+from finrec_dgl.relations.batch import SeedBatch
 from finrec_dgl.relations.config import PairConfig
-from finrec_dgl.relations.view import GraphTensors, SeedBatch
+from finrec_dgl.relations.view import GraphTensors
 
 _USERS_AT_ONCE = 256
 _HIDDEN = 0.4
@@ -41,7 +41,7 @@ class Vectors(Relation):
     the view that is scored in.
     """
 
-    name = "vectors"
+    name, slotted = "vectors", True
 
     def __init__(self, config: PairConfig, shape: ModelShape) -> None:
         super().__init__(config, shape)
@@ -76,7 +76,7 @@ class Vectors(Relation):
         into = vectors / view.item_count.clamp(min=1).sqrt().unsqueeze(1)
         out = functional.normalize(vectors) / self.config.vector_temperature
         users = functional.normalize(seeds.message(into))
-        return stacked([log_share(torch.softmax(users @ out.T, dim=1), batch.free)])
+        return stacked([batch.log_share(torch.softmax(batch.products(users, out), dim=1))])
 
 
 def learn_vectors(

@@ -16,6 +16,7 @@ from finrec_dgl.dataset import Snapshot
 from finrec_dgl.graph import INTERACTS, Relation
 from finrec_dgl.kernels import Layer
 from finrec_dgl.kernels.ragged import Ragged
+from finrec_dgl.kernels.slots import SparseRows
 from finrec_dgl.sampling import FULL, Fanouts
 from finrec_dgl.sampling.draws import draw_neighbours, mix
 
@@ -78,9 +79,14 @@ class Seeds:
         """int64 [entries]: the item of each entry of ``history``."""
         return self.history.values.long()
 
+    @property
+    def known(self) -> Ragged:
+        """All items each has interacted with."""
+        return (self.seen or (self.history, self.age))[0]
+
     def free(self, n_items: int) -> Tensor:
         """Return bool [B, n_items]: the items that each seed has not interacted with."""
-        items, _ = self.seen or (self.history, self.age)
+        items = self.known
         free = torch.ones(len(self), n_items, dtype=torch.bool, device=self.device)
         free[items.row, items.values.long()] = False
         return free
@@ -114,27 +120,6 @@ class Seeds:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class SeedBatch:
-    """Seeds and the graph that they are scored in: what a relation is given.
-
-    Parameters
-    ----------
-    view : GraphTensors
-        The graph just before the time of the seeds: nothing later is in it.
-    seeds : Seeds
-        B users.
-    """
-
-    view: GraphTensors
-    seeds: Seeds
-
-    @cached_property
-    def free(self) -> Tensor:
-        """bool [B, n_items]: the items that are not in a seed's history."""
-        return self.seeds.free(self.view.n_items)
-
-
 class GraphTensors:
     """The graph just before a time: what relations read, and what they share.
 
@@ -165,9 +150,9 @@ class GraphTensors:
         )
         self.age = torch.from_numpy(ages(snapshot)).to(self.device)
         self.user_count = self.user_items.counts
-        items = self.user_items.values.long()
-        self.item_count = torch.bincount(items, minlength=self.n_items).float()
+        self.item_count = torch.bincount(self.user_items.values, minlength=self.n_items).float()
         self._kept: dict[str, Any] = {}
+        self._last: dict[str, tuple[Seeds, Any]] = {}
 
     def kept(self, name: str, make: Callable[[], T]) -> T:
         """Return what ``make`` gives, made once for ``name`` and kept with the view."""
@@ -176,9 +161,28 @@ class GraphTensors:
         found: T = self._kept[name]
         return found
 
+    def last(self, seeds: Seeds, name: str, make: Callable[[], T]) -> T:
+        """Return what ``make`` gives for ``seeds``, kept until other seeds ask for ``name``."""
+        if name not in self._last or self._last[name][0] is not seeds:
+            self._last[name] = seeds, make()
+        found: T = self._last[name][1]
+        return found
+
     def forget(self) -> None:
         """Release what relations keep; it is made again when it is needed."""
         self._kept.clear()
+        self._last.clear()
+
+    def release(self) -> None:
+        """Release the graph too; what was sampled in it can still be scored at its slots."""
+        self.forget()
+        none = torch.zeros(0, dtype=torch.int32, device=self.device)
+        self.user_items = Ragged(torch.zeros(self.n_users + 1, dtype=torch.long), none)
+        self.age, self.item_count, self.user_count = none, none, none
+        for name, one in vars(type(self)).items():
+            if isinstance(one, cached_property):
+                self.__dict__.pop(name, None)
+        del self.snapshot
 
     def seeds(self, users: np.ndarray | Sequence[int] | Tensor) -> Seeds:
         """Return the users ``users`` int [B] with everything known of them at this time."""
@@ -213,6 +217,13 @@ class GraphTensors:
         drawn = self._drawn_items(user, self.fanouts.peer_items, 3)
         return drawn, self._places(drawn.row, drawn.values)
 
+    def sent_items(self, users: Tensor) -> tuple[Ragged, Tensor]:
+        """Return what each of ``users`` int64 [n] sends as a peer, and places in ``user_items``."""
+        if self.fanouts.peer_items < 0:
+            return self.user_items.rows(users)
+        drawn = self._drawn_items(users, self.fanouts.peer_items, 3)
+        return drawn, self._places(users[drawn.row], drawn.values)
+
     def drawn_users(self, items: Tensor) -> Ragged:
         """Return users of each of ``items`` int64 [n], as many as the fanouts allow."""
         nodes = items.to("cpu", torch.int32)
@@ -224,8 +235,9 @@ class GraphTensors:
     @cached_property
     def user_idle(self) -> Tensor:
         """float32 [U]: days since each user's last interaction."""
-        idle = self.age.new_full((self.n_users,), _LONGEST)
-        return idle.scatter_reduce(0, self.user_items.row, self.age, "amin")
+        return torch.segment_reduce(
+            self.age, "min", lengths=self.user_count, initial=_LONGEST, unsafe=True
+        )
 
     @cached_property
     def connections(self) -> Ragged:
@@ -245,6 +257,23 @@ class GraphTensors:
     def item_users(self) -> Any:
         """The users of each item, compressed, on the CPU, where neighbours are drawn."""
         return self.snapshot.layer().edges[INTERACTS].by_receiver
+
+    @cached_property
+    def item_rows(self) -> Ragged:
+        """The users of each item."""
+        rows = self.item_users
+        return Ragged(rows.indptr.long().to(self.device), rows.indices.to(self.device))
+
+    @cached_property
+    def user_rows(self) -> SparseRows:
+        """The items of each user as rows of ones."""
+        return SparseRows(self.user_items.indptr, self.user_items.values, None, self.n_items)
+
+    @cached_property
+    def single_items(self) -> SparseRows:
+        """A row for each item with a one at the item itself."""
+        number = torch.arange(self.n_items + 1, device=self.device)
+        return SparseRows(number, number[:-1].int(), None, self.n_items)
 
     @cached_property
     def layer(self) -> Layer:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor
@@ -13,7 +14,13 @@ from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.evaluation import Scorer
 from finrec_dgl.nn import PseudoLabeler
 from finrec_dgl.relations import GraphTensors
-from finrec_dgl.training.backtest import Backtest, episodes, known_in_all
+from finrec_dgl.training.backtest import (
+    Backtest,
+    Episode,
+    each_episode,
+    episodes,
+    known_in_all,
+)
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import finite
 from finrec_dgl.training.model import build_model
@@ -21,6 +28,9 @@ from finrec_dgl.training.optimiser import RowAdam, clip_gradients
 from finrec_dgl.training.reconstruction import Reconstruction
 from finrec_dgl.training.scoring import ModelScorer
 from finrec_dgl.training.step import JointLoss
+
+MOST_PAIRS = 50_000_000
+"""Pairs of all windows up to which these are kept at once while they are prepared."""
 
 
 class Learner:
@@ -40,9 +50,8 @@ class Learner:
         self.config = config
         device = config.torch_device()
         windowed = config.windowed
-        windows = episodes(dataset, snapshot, config) if windowed else []
-        # what training starts from knows no target of any window
-        origin = known_in_all(windows, snapshot) if windowed else snapshot
+        windows = _windows(dataset, snapshot, config) if windowed else []
+        origin = _origin(dataset, snapshot, config, windows)
         labeler = _labeler(dataset, origin, config)
         self.model = build_model(config, dataset, len(labeler.classes) if labeler else 0)
         self.model.to(device)
@@ -130,7 +139,31 @@ def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> Scorer:
     return ModelScorer(learner.model, snapshot, config)
 
 
+def _windows(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> Iterable[Episode]:
+    """The episodes to train on; of a large graph one at a time, as they are asked for."""
+    if len(snapshot.pairs) * config.windows > MOST_PAIRS:
+        return each_episode(dataset, snapshot, config)
+    return episodes(dataset, snapshot, config)
+
+
+def _origin(
+    dataset: Dataset, snapshot: Snapshot, config: TrainConfig, windows: Iterable[Episode]
+) -> Snapshot:
+    """What training starts from: it knows no target of any window."""
+    if not config.windowed:
+        return snapshot
+    if config.model.readout == "pair" and not _has_labels(dataset, config):
+        return snapshot  # nothing starts from it
+    if not isinstance(windows, Sequence):
+        windows = each_episode(dataset, snapshot, config)
+    return known_in_all(windows, snapshot)
+
+
+def _has_labels(dataset: Dataset, config: TrainConfig) -> bool:
+    return config.model.uses_pseudo and dataset.vectors.shape[1] > 0
+
+
 def _labeler(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> PseudoLabeler | None:
-    if not config.model.uses_pseudo or not dataset.vectors.shape[1]:
+    if not _has_labels(dataset, config):
         return None
     return PseudoLabeler(config.model, dataset, snapshot, config.seed)

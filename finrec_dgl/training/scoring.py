@@ -53,6 +53,21 @@ class ModelScorer:
             scores: np.ndarray = self.model.score_seeds(self.view, seeds).float().cpu().numpy()
         return scores
 
+    @property
+    def has_candidates(self) -> bool:
+        """Whether a user is scored with some items alone, see ``candidates``."""
+        return self.model.scores_candidates(self.view)
+
+    def candidates(self, users: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """int [B] -> items int32 and scores float32 [B, C], in no order; -1 for no item.
+
+        Of items that no user of ``users`` has interacted with, those that can rank first.
+        """
+        with self._judging():
+            found = self.model.candidates(self.view, self.view.seeds(users))
+        items, scores = (one.cpu().numpy() for one in found)
+        return items, scores.astype(np.float32, copy=False)
+
     def vectors(self) -> Vectors | None:
         """The vectors whose inner products are the scores; None where there are no such."""
         with self._judging():
