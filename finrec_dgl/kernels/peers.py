@@ -180,8 +180,8 @@ def shared_items(
 def pair_dots(left: Tensor, right: Tensor, peers: Tensor) -> Tensor:
     """Return the inner products of each seed with its peers.
 
-    Where there are few users, all products are made at once, which is quicker than to gather rows;
-    else rows are gathered for some seeds at a time.
+    Where there are few users, all products are made at once, which is quicker than to gather rows.
+    Without a gradient.
 
     Parameters
     ----------
@@ -200,13 +200,19 @@ def pair_dots(left: Tensor, right: Tensor, peers: Tensor) -> Tensor:
     n, k = peers.shape
     if len(right) <= _FEW_USERS:
         return (left @ right.T).gather(1, peers)
-    found = left.new_empty(n, k)
+    if left.dtype == torch.float32 and choose("auto", left, right) == "native":
+        found = left.new_empty(n, k)
+        given = (left.contiguous(), right.contiguous(), peers.contiguous(), found)
+        find_library().call(
+            "finrec_pair_dots", torch.get_num_threads(), n, k, left.shape[1], *given
+        )
+        return found
     step = max(1, _AT_ONCE // max(k * right.shape[1], 1))
-    for start in range(0, n, step):
-        part = slice(start, start + step)
-        rows = right[peers[part]]  # [step, k, width]
-        torch.bmm(rows, left[part].unsqueeze(2), out=found[part].unsqueeze(2))
-    return found
+    parts = [
+        torch.bmm(right[peers[start : start + step]], left[start : start + step].unsqueeze(2))
+        for start in range(0, n, step)
+    ]
+    return torch.cat(parts).squeeze(2) if parts else left.new_zeros(n, k)
 
 
 def _edges_of(peers: Tensor, user_items: Ragged) -> tuple[Tensor, Tensor, Tensor]:

@@ -199,13 +199,15 @@ def slot_top(
     return best
 
 
-def distinct_slots(parts: Sequence[Tensor], width: int) -> Tensor:
-    """Return lists of items side by side, with -1 where an item stands in its row before.
+def distinct_slots(parts: Sequence[Tensor], seen: Ragged, width: int) -> Tensor:
+    """Return lists of items side by side, each item once, -1 in the places of the others.
 
     Parameters
     ----------
     parts : sequence of Tensor
-        int32 [B, K] each, -1 for none.
+        int32 [B, K] each, -1 for none. Where an item stands several times, the first place is kept.
+    seen : Ragged
+        B rows of items that are left out.
     width : int
         The number of items.
 
@@ -217,8 +219,12 @@ def distinct_slots(parts: Sequence[Tensor], width: int) -> Tensor:
     slots = torch.cat(list(parts), dim=1).contiguous()
     n, count = slots.shape
     if native_for(slots):
-        find_library().call("finrec_distinct", torch.get_num_threads(), n, width, count, slots)
+        sizes = (torch.get_num_threads(), n, width, count)
+        find_library().call("finrec_distinct", *sizes, seen.indptr, seen.values, slots)
         return slots
+    row = torch.arange(n, device=slots.device).unsqueeze(1)
+    gone = torch.isin(row * width + slots, seen.row * width + seen.values)
+    slots = slots.masked_fill(gone, -1)
     order = torch.argsort(slots, dim=1, stable=True)
     found = slots.gather(1, order)
     again = torch.zeros_like(found, dtype=torch.bool)

@@ -174,19 +174,20 @@ class PairRecommender(HybridRecommender):
         what it is ``asked`` for and a draw of the others.
         """
         batch = self._batch(view, seeds, asked)
-        sampled = {one.name: self._sampled(one, batch) for one in self.listed()}
-        pairs: list[Tensor] = []
-        items: list[Tensor] = []
-        for one in self.listed():
-            if not one.learned:
-                (items if one.per_item else pairs).append(cast(Tensor, sampled.pop(one.name)))
+        sampled = {one.name: self._sampled(one, batch) for one in self.listed() if not one.per_item}
+        pairs = [
+            cast(Tensor, sampled.pop(one.name))
+            for one in self.listed()
+            if not (one.learned or one.per_item)
+        ]
+        items = view.kept("item channels", lambda: self._item_channels(batch))
         none = torch.zeros(0, device=view.device)
         columns = self.text_columns(view)
         return Evidence(
             batch,
             seeds.covariates(),
             torch.cat(pairs, dim=-1) if pairs else none.expand(len(seeds), batch.width, 0),
-            torch.cat(items, dim=-1) if items else none.expand(view.n_items, 0),
+            items,
             sampled,
             None if columns is None else text_messages(batch, self.config.pair)[:, columns],
         )
@@ -203,9 +204,15 @@ class PairRecommender(HybridRecommender):
             slots = Slots(found, found.shape[1], ones)
         return SeedBatch(view, seeds, slots)
 
+    def _item_channels(self, batch: SeedBatch) -> Tensor:
+        """The channels of the items alone, float32 [I, channels]."""
+        found = [cast(Tensor, one.sample(batch)) for one in self.listed() if one.per_item]
+        none = torch.zeros(batch.view.n_items, 0, device=batch.view.device)
+        return torch.cat([none, *found], dim=1)
+
     def _sampled(self, one: Relation, batch: SeedBatch) -> Tensor | tuple[Tensor, ...]:
         """What a relation reads; at the slots where it knows but all items."""
-        if batch.slots is None or one.slotted or one.per_item:
+        if batch.slots is None or one.slotted:
             return one.sample(batch)
         found = one.sample(SeedBatch(batch.view, batch.seeds))
         return found if one.learned else _at_slots(cast(Tensor, found), batch.slots)
@@ -339,14 +346,16 @@ class PairRecommender(HybridRecommender):
 
     def item_terms(self, view: GraphTensors, seeds: Seeds) -> Tensor:
         """Return what the channels of the item alone add to the scores, float [B, I]."""
-        weight, batch = self.weights(seeds.covariates()), SeedBatch(view, seeds)
-        added, start = torch.zeros(len(seeds), view.n_items, device=view.device), 0
+        weight, start = self.weights(seeds.covariates()), 0
+        by: list[Tensor] = [weight[:, :0]]
         for one in self.listed():
             count = len(one.channel_names())
             if one.per_item:
-                added = added + weight[:, start : start + count] @ cast(Tensor, one.sample(batch)).T
+                by.append(weight[:, start : start + count])
             start += count
-        return added
+        batch = SeedBatch(view, seeds)
+        items = view.kept("item channels", lambda: self._item_channels(batch))
+        return torch.cat(by, dim=1) @ items.T
 
     def penalties(self) -> Mapping[str, Tensor]:
         """Return the distance of the weights to their start."""

@@ -33,7 +33,7 @@ def candidates(batch: SeedBatch, relations: Sequence[Relation], config: PairConf
     each = max(1, (config.candidates - len(popular)) // max(1, len(proposing)))
     parts = [part for one in proposing if (part := one.propose(batch, min(each, n))) is not None]
     shared = popular.expand(len(batch.seeds), -1)
-    return distinct_slots([*parts, unseen(batch, shared)], n)
+    return distinct_slots([*parts, shared], batch.seeds.known, n)
 
 
 def popular_items(view: GraphTensors, count: int) -> Tensor:
@@ -49,15 +49,6 @@ def popular_items(view: GraphTensors, count: int) -> Tensor:
         return torch.unique(torch.cat(found)).int()
 
     return view.kept(f"popular {count}", make)
-
-
-def unseen(batch: SeedBatch, items: Tensor) -> Tensor:
-    """Return ``items`` int32 [B, K] with -1 in place of what a seed has interacted with."""
-    n_items, known = batch.view.n_items, batch.seeds.known
-    row = torch.arange(len(items), device=items.device).unsqueeze(1)
-    pairs = row * n_items + items
-    seen = torch.isin(pairs, known.row * n_items + known.values)
-    return items.masked_fill(seen, -1)
 
 
 def with_targets(batch: SeedBatch, found: Tensor, row: Tensor, item: Tensor, key: int) -> Slots:
@@ -78,9 +69,8 @@ def with_targets(batch: SeedBatch, found: Tensor, row: Tensor, item: Tensor, key
     n, n_items = len(found), batch.view.n_items
     draws = torch.Generator().manual_seed(key)
     drawn = torch.randint(n_items, (min(DRAWN, n_items),), generator=draws).to(found)
-    drawn = unseen(batch, drawn.expand(n, -1))
     asked = _padded(row, item, n)
-    slots = distinct_slots([found, asked, drawn], n_items)
+    slots = distinct_slots([found, asked, drawn.expand(n, -1)], batch.seeds.known, n_items)
     first = found.shape[1] + asked.shape[1]
     there = slots >= 0
     others = (n_items - batch.seeds.known.counts - there[:, :first].sum(1)).clamp(min=0)

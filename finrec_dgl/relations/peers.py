@@ -28,6 +28,9 @@ PEER_FEATURES = (
 )
 """What the attention reads of a seed and a peer, in the order of the last axis."""
 
+_MANY_USERS, _MANY_PAIRS = 1_000_000, 2_000_000
+"""Above, what is known of users and what they send is made of the peers of a batch alone."""
+
 _START = {"log idf cosine": 1.0, "log cosine": 0.5, "nothing shared": -1.0}
 
 
@@ -88,7 +91,11 @@ class Peers(Relation):
         return (*found, *self._sent(view, peers)) if self.many_items else found
 
     def _sent(self, view: GraphTensors, peers: Tensor) -> tuple[Tensor, ...]:
-        """Return the rows of what ``peers`` send, see ``sample``."""
+        """Return the rows of what ``peers`` send, or all rows where they are few."""
+        if len(view.age) <= _MANY_PAIRS:
+            items, _ = view.peer_items
+            kernel = view.kept("peer kernels", lambda: self._kernels(view))
+            return items.indptr, items.values, kernel, peers
         distinct, row = torch.unique(peers.clamp(min=0), return_inverse=True)
         items, places = view.sent_items(distinct.long())
         kernel = self._kernel(view.age[places])
@@ -154,7 +161,7 @@ class Peers(Relation):
         """
         directions = _directions(view, self.config)
         inside = functional.normalize(seeds.message(directions))
-        if not self.many_items:
+        if view.n_users <= _MANY_USERS:
             return inside, view.kept("spectral users", lambda: _along(view, directions)), at
         distinct, place = torch.unique(at, return_inverse=True)
         return inside, _along(view, directions, distinct), place

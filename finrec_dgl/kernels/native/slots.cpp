@@ -214,10 +214,10 @@ EXPORT void finrec_slot_top(int64_t threads, int64_t n, int64_t width, int64_t k
     }
 }
 
-// Puts -1 in place of an item that stands in its row before. slots: n * count, changed in place; its
-// items are below width.
+// Puts -1 in place of an item that stands in its row before, or that the row has seen. slots: n *
+// count, changed in place; its items are below width.
 EXPORT void finrec_distinct(int64_t threads, int64_t n, int64_t width, int64_t count,
-                            int32_t* slots) {
+                            const int64_t* seen_at, const int32_t* seen, int32_t* slots) {
     const int64_t used = threads_for(threads, n);
 #ifdef _OPENMP
 #pragma omp parallel for schedule(static, 1) num_threads(int(used)) if (used > 1)
@@ -226,6 +226,7 @@ EXPORT void finrec_distinct(int64_t threads, int64_t n, int64_t width, int64_t c
         std::unique_ptr<uint8_t[]> there(new uint8_t[width]());
         for (int64_t b = t; b < n; b += used) {
             int32_t* row = slots + b * count;
+            for (int64_t s = seen_at[b]; s < seen_at[b + 1]; ++s) there[seen[s]] = 1;
             for (int64_t c = 0; c < count; ++c) {
                 if (row[c] < 0) continue;
                 if (there[row[c]]) row[c] = -1;
@@ -233,8 +234,29 @@ EXPORT void finrec_distinct(int64_t threads, int64_t n, int64_t width, int64_t c
             }
             for (int64_t c = 0; c < count; ++c)
                 if (row[c] >= 0) there[row[c]] = 0;
+            for (int64_t s = seen_at[b]; s < seen_at[b + 1]; ++s) there[seen[s]] = 0;
         }
     }
+}
+
+// out[b, j] = inner product of row b of left [n, width] and row at[b, j] of right
+EXPORT void finrec_pair_dots(int64_t threads, int64_t n, int64_t k, int64_t width,
+                             const float* left, const float* right, const int64_t* at, float* out) {
+    const int64_t used = threads_for(threads, n);
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) num_threads(int(used)) if (used > 1)
+#endif
+    for (int64_t b = 0; b < n; ++b)
+        for (int64_t j = b * k; j < (b + 1) * k; ++j) {
+            const float *one = left + b * width, *other = right + at[j] * width;
+            float part[8] = {};
+            int64_t c = 0;
+            for (; c + 8 <= width; c += 8)
+                for (int64_t i = 0; i < 8; ++i) part[i] += one[c + i] * other[c + i];
+            for (; c < width; ++c) part[0] += one[c] * other[c];
+            out[j] = ((part[0] + part[1]) + (part[2] + part[3])) +
+                     ((part[4] + part[5]) + (part[6] + part[7]));
+        }
 }
 
 // The items nearest to each of the items begin ... end - 1, by rising number, -1 where there are
