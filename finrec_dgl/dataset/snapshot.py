@@ -94,6 +94,11 @@ class SortedPairs:
         return SortedPairs(self.user[kept], self.item[kept], self.order[kept])
 
     @property
+    def begins(self) -> np.ndarray:
+        """int64 [distinct]: where the first of each pair stands."""
+        return np.append(0, self.ends[:-1] + 1)[: len(self.ends)]
+
+    @property
     def ends(self) -> np.ndarray:
         """int64 [distinct]: where the last of each pair stands."""
         differs = (self.user[1:] != self.user[:-1]) | (self.item[1:] != self.item[:-1])

@@ -25,8 +25,6 @@ from finrec_dgl.dataset.snapshot import (
     Snapshot,
     SortedPairs,
     StoredTexts,
-    pair_keys,
-    pairs_of_keys,
     sort_pairs,
     without_nodes,
 )
@@ -313,9 +311,11 @@ class Dataset:
             raise UsageError(f"the window from {iso(start)} to {iso(end)} is empty")
         self._refuse_late(end)
         first, stop = np.searchsorted(times, (start, end))
-        events = self.interactions
-        keys = pair_keys(events.user[:stop], events.item[:stop], self.n_items)
-        return pairs_of_keys(np.setdiff1d(keys[first:], keys[:first]), self.n_items)
+        by_pair = self._sorted
+        begins = by_pair.begins
+        seen_first = by_pair.order[begins]
+        new = begins[(seen_first >= first) & (seen_first < stop)]
+        return Pairs(by_pair.user[new], by_pair.item[new])
 
     def _times(self, what: str) -> np.ndarray:
         if self.interactions.time is None or self.cut is None:

@@ -69,7 +69,7 @@ def starts(
         problems += [] if value >= 0 else [f"{name} is {value}, expected at least 0"]
     refuse(problems, where="windows")
     length = horizon(dataset)
-    days = np.unique(_times(dataset) // DAY) * DAY
+    days = _days(_times(dataset)) * DAY
     first = int(days[0] + warm_up * DAY) if len(days) else end
     apart = step * DAY or max(length / 6, (end - first) / (count + 1))
     found: list[int] = []
@@ -141,7 +141,7 @@ def each_window(
     candidates = dataset.candidates("valid" if early else "test")
     for start in starts(dataset, end, count, step, warm_up):
         one = window(dataset, start, min(start + length, end), candidates)
-        if len(np.unique(one.targets.user)) >= FEWEST_USERS:
+        if _count(one.targets.user) >= FEWEST_USERS:
             yield one
 
 
@@ -180,7 +180,7 @@ def hidden_windows(
         world = without_pairs(snapshot, gone)
         targets, allowed = _asked(dataset, world, snapshot.pairs.where(asked), candidates)
         found.append(Window(None, None, world, targets, allowed))
-    return [one for one in found if len(np.unique(one.targets.user)) >= FEWEST_USERS]
+    return [one for one in found if _count(one.targets.user) >= FEWEST_USERS]
 
 
 def _hidden(
@@ -246,6 +246,18 @@ def group_targets(dataset: Dataset, split: str, group: str) -> tuple[np.ndarray,
     if dataset.cold_side == "user":
         return candidates, inside[targets.user]
     return candidates & inside, inside[targets.item]
+
+
+def _days(times: np.ndarray) -> np.ndarray:
+    """The days on which something happened, rising; by counting, since there are few of them."""
+    day = times // DAY
+    first = int(day.min()) if len(day) else 0
+    return np.flatnonzero(np.bincount(day - first)) + first
+
+
+def _count(nodes: np.ndarray) -> int:
+    """How many different nodes there are."""
+    return int(np.count_nonzero(np.bincount(nodes)))
 
 
 def _kind(dataset: Dataset) -> tuple[bool, bool]:

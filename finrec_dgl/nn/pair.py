@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from finrec_dgl.base.progress import SILENT, Progress
+from finrec_dgl.kernels.ragged import Ragged, row_numbers
+from finrec_dgl.kernels.slots import SparseRows, slot_sum, slot_top
 from finrec_dgl.nn.config import HybridConfig
 from finrec_dgl.nn.hybrid import HISTORY, TIES, USER_TEXT, Asked, HybridRecommender
 from finrec_dgl.relations import (
@@ -31,14 +33,19 @@ from finrec_dgl.relations.peers import PEER_FEATURES
 from finrec_dgl.relations.pseudo import Pseudo
 from finrec_dgl.relations.text_near import (
     TEXT_CHANNELS,
+    SparseTextMaps,
     TextMaps,
     described,
+    slot_text_messages,
     text_messages,
 )
 from finrec_dgl.relations.view import COVARIATES
 
 _SLOPE_PULL = 5.0
 """How much harder the weights' dependence on the user is pulled to its start, zero."""
+
+NEW = 0.2
+"""The share of candidates that few users have and that are known by text."""
 
 _PSEUDO_PACE = 0.02
 """There are few weights, which take large steps; the pseudo-labels' matrix does not."""
@@ -61,7 +68,10 @@ class Evidence:
     sampled : mapping of str to tensors
         What each learned relation reads, by its name.
     text : Tensor or None
-        float32 [B, C, 4]: what texts say of the C items that have a share of text.
+        float32 [B, T, 4]: what texts say of the T items that have a share of text; of all C slots
+        where there are any.
+    carried : CarriedText or None
+        How scores are taken over to such items, where there are slots.
     """
 
     batch: SeedBatch
@@ -70,6 +80,22 @@ class Evidence:
     items: Tensor
     sampled: Mapping[str, Tensor | tuple[Tensor, ...]]
     text: Tensor | None
+    carried: CarriedText | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class CarriedText:
+    """How the slots' scores are taken over to items of which text speaks.
+
+    ``kernel``: weights from each item to such ones; ``items`` float32 [B, C, channels]: channels of
+    the item alone, taken over by it; ``reached`` float32 [B, C]: the weights' sum, 1 or 0;
+    ``share`` float32 [B, C]: g_i.
+    """
+
+    kernel: SparseRows
+    items: Tensor
+    reached: Tensor
+    share: Tensor
 
 
 class PairRecommender(HybridRecommender):
@@ -183,20 +209,66 @@ class PairRecommender(HybridRecommender):
         items = view.kept("item channels", lambda: self._item_channels(batch))
         none = torch.zeros(0, device=view.device)
         columns = self.text_columns(view)
+        carried = self._carried(batch, items)
+        text = None
+        if carried is not None:
+            text = slot_text_messages(batch, self._sparse_maps(view), self.config.pair)
+        elif columns is not None:
+            text = text_messages(batch, self.config.pair)[:, columns]
         return Evidence(
             batch,
             seeds.covariates(),
             torch.cat(pairs, dim=-1) if pairs else none.expand(len(seeds), batch.width, 0),
             items,
             sampled,
-            None if columns is None else text_messages(batch, self.config.pair)[:, columns],
+            text,
+            carried,
         )
+
+    def _carried(self, batch: SeedBatch, items: Tensor) -> CarriedText | None:
+        """How text takes scores over at the slots of ``batch``; None without slots or text."""
+        slots, view = batch.slots, batch.view
+        if slots is None or self._new_items(view) is None:
+            return None
+        kernel = self._sparse_maps(view).kernel
+
+        def make() -> Tensor:
+            source = row_numbers(kernel.indptr, len(kernel.indices))
+            rows = torch.cat([items, torch.ones_like(items[:, :1])], dim=1)
+            each = rows[source] * cast(Tensor, kernel.values).unsqueeze(1)
+            return torch.zeros_like(rows).index_add_(0, kernel.indices.long(), each)
+
+        taken = view.kept("carried item channels", make)[slots.at]
+        share = self.text_share(view)[slots.at] * slots.there
+        return CarriedText(kernel, taken[..., :-1], taken[..., -1], share)
+
+    def _new_items(self, view: GraphTensors) -> Tensor | None:
+        """The items that have a share of text, int64 [T]; None without any."""
+        if not self.has_text:
+            return None
+        columns = view.kept("text columns", lambda: self.text_share(view).nonzero().squeeze(1))
+        return columns if len(columns) else None
+
+    def _sparse_maps(self, view: GraphTensors) -> SparseTextMaps:
+        columns = cast(Tensor, self._new_items(view))
+        return view.kept("text rows", lambda: SparseTextMaps(view, columns, self.config.pair))
+
+    def _new_candidates(self, batch: SeedBatch) -> Tensor | None:
+        """Items of which text speaks that are near to a history, int32 [B, K]; None without any."""
+        view, seeds = batch.view, batch.seeds
+        if self._new_items(view) is None:
+            return None
+        count = min(max(1, int(NEW * self.config.pair.candidates)), view.n_items)
+        ones = torch.ones(len(seeds.item), device=view.device)
+        likeness = self._sparse_maps(view).likeness
+        return slot_top(seeds.history, ones, likeness, seeds.known, count)
 
     def _batch(self, view: GraphTensors, seeds: Seeds, asked: Asked | None) -> SeedBatch:
         batch = SeedBatch(view, seeds)
         if not self.scores_candidates(view):
             return batch
-        found = candidates(batch, self.listed(), self.config.pair)
+        new = self._new_candidates(batch)
+        found = candidates(batch, self.listed(), self.config.pair, new)
         if asked is not None:
             slots = with_targets(batch, found, asked.row, asked.item, asked.key)
         else:
@@ -240,25 +312,11 @@ class PairRecommender(HybridRecommender):
         scores, slots = self(evidence), evidence.batch.slots
         if slots is None:
             return scores
-        every = self._floor_scores(evidence)
+        floor, items = self._floor(evidence.covariates)
+        every = floor + items @ evidence.items.T
         row = torch.arange(len(seeds), device=view.device).unsqueeze(1).expand_as(slots.item)
         every[row[slots.there], slots.at[slots.there]] = scores[slots.there].to(every.dtype)
         return every
-
-    def _floor_scores(self, evidence: Evidence) -> Tensor:
-        """Scores float [B, I] as if no message reached any item."""
-        weight = self.weights(evidence.covariates)
-        total = weight.new_zeros(len(weight), evidence.batch.view.n_items)
-        start = 0
-        items: list[Tensor] = []
-        for one in self.listed():
-            by = weight[:, start : start + len(one.channel_names())]
-            start += by.shape[1]
-            if one.per_item:
-                items.append(by)
-            else:
-                total = total + (by * one.at_floor().to(by)).sum(1, keepdim=True)
-        return total + torch.cat(items, dim=1) @ evidence.items.T if items else total
 
     def forward(self, evidence: Evidence, *, text_only: bool = False) -> Tensor:
         """Return the scores float [B, C] of the seeds of ``evidence``.
@@ -269,6 +327,8 @@ class PairRecommender(HybridRecommender):
         view = evidence.batch.view
         with torch.set_grad_enabled(torch.is_grad_enabled() and not text_only):
             graph = self._graph_scores(evidence)
+        if evidence.carried is not None:
+            return self._with_text(evidence, graph, evidence.carried)
         columns = self.text_columns(view)
         if columns is None or evidence.text is None:
             return graph
@@ -280,6 +340,42 @@ class PairRecommender(HybridRecommender):
         return graph.index_copy(
             1, columns, torch.lerp(graph[:, columns], text, share.expand_as(text))
         )
+
+    def _with_text(self, evidence: Evidence, graph: Tensor, carried: CarriedText) -> Tensor:
+        """Return the scores float [B, C] where text has a share, of s_graph at the slots.
+
+        s_graph of an item that is no candidate is what it has without any message; there is no
+        regression, so the kernel has its weight too.
+        """
+        slots = cast(Slots, evidence.batch.slots)
+        floor, items = self._floor(evidence.covariates)
+        base = floor + torch.einsum("bic,bc->bi", evidence.items[slots.at], items)
+        known = slots.item.masked_fill(~slots.candidates, -1)
+        n, count = known.shape
+        rows = Ragged(torch.arange(n + 1, device=known.device) * count, known.reshape(-1))
+        none = Ragged(torch.zeros(n + 1, dtype=torch.long, device=known.device), known[:0, 0])
+        moved, _ = slot_sum(rows, (graph - base).reshape(1, -1), carried.kernel, slots.item, none)
+        kernel = moved[:, 0] + floor * carried.reached
+        kernel = kernel + torch.einsum("bic,bc->bi", carried.items, items)
+        text = self.carry.sum() * kernel + cast(Tensor, evidence.text) @ self.told + self.offset
+        return torch.lerp(graph, text, carried.share.expand_as(text))
+
+    def _floor(self, covariates: Tensor) -> tuple[Tensor, Tensor]:
+        """Return what the channels of the pair add where no message comes, float [B, 1].
+
+        And the weights of the channels of the item, float [B, channels].
+        """
+        weight = self.weights(covariates)
+        total, start = weight.new_zeros(len(weight), 1), 0
+        items = [weight[:, :0]]
+        for one in self.listed():
+            by = weight[:, start : start + len(one.channel_names())]
+            start += by.shape[1]
+            if one.per_item:
+                items.append(by)
+            else:
+                total = total + (by * one.at_floor().to(by)).sum(1, keepdim=True)
+        return total, torch.cat(items, dim=1)
 
     def _graph_scores(self, evidence: Evidence) -> Tensor:
         """Return s_graph, float [B, C]."""
@@ -327,10 +423,7 @@ class PairRecommender(HybridRecommender):
 
     def text_columns(self, view: GraphTensors) -> Tensor | None:
         """Return the items with a share of text, int64 [C]; None where there are none."""
-        if not self.has_text or self.scores_candidates(view):
-            return None
-        columns = view.kept("text columns", lambda: self.text_share(view).nonzero().squeeze(1))
-        return columns if len(columns) else None
+        return None if self.scores_candidates(view) else self._new_items(view)
 
     def numbers_a_seed(self) -> int:
         """Return how many numbers the evidence and the scores of a seed take in all."""
@@ -346,16 +439,9 @@ class PairRecommender(HybridRecommender):
 
     def item_terms(self, view: GraphTensors, seeds: Seeds) -> Tensor:
         """Return what the channels of the item alone add to the scores, float [B, I]."""
-        weight, start = self.weights(seeds.covariates()), 0
-        by: list[Tensor] = [weight[:, :0]]
-        for one in self.listed():
-            count = len(one.channel_names())
-            if one.per_item:
-                by.append(weight[:, start : start + count])
-            start += count
         batch = SeedBatch(view, seeds)
         items = view.kept("item channels", lambda: self._item_channels(batch))
-        return torch.cat(by, dim=1) @ items.T
+        return self._floor(seeds.covariates())[1] @ items.T
 
     def penalties(self) -> Mapping[str, Tensor]:
         """Return the distance of the weights to their start."""

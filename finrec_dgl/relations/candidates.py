@@ -21,18 +21,22 @@ DRAWN = 256
 """Items drawn in training, which stand for all that are no candidates."""
 
 
-def candidates(batch: SeedBatch, relations: Sequence[Relation], config: PairConfig) -> Tensor:
+def candidates(
+    batch: SeedBatch, relations: Sequence[Relation], config: PairConfig, new: Tensor | None = None
+) -> Tensor:
     """Return the candidates of each seed, int32 [B, ``config.candidates``], -1 for none.
 
-    What the relations propose, each an equal part, and popular items; an item once, and none that
-    the seed has interacted with.
+    What the relations propose, each an equal part, popular items, and ``new`` ones int32 [B, K];
+    an item once, and none that the seed has interacted with.
     """
     view, n = batch.view, batch.view.n_items
     popular = popular_items(view, max(1, int(POPULAR * config.candidates)))
     proposing = [one for one in relations if type(one).propose is not Relation.propose]
-    each = max(1, (config.candidates - len(popular)) // max(1, len(proposing)))
+    left = config.candidates - len(popular) - (0 if new is None else new.shape[1])
+    each = max(1, left // max(1, len(proposing)))
     parts = [part for one in proposing if (part := one.propose(batch, min(each, n))) is not None]
     shared = popular.expand(len(batch.seeds), -1)
+    parts += [] if new is None else [new]
     return distinct_slots([*parts, shared], batch.seeds.known, n)
 
 

@@ -59,7 +59,7 @@ class PairConfig:
                            weights; 0: no such windows
     """
 
-    all_items: int = 20_000
+    all_items: int = 2_000
     candidates: int = 1000
     near: int = 100
     relations: tuple[str, ...] = BUILT_IN

@@ -11,7 +11,7 @@ from finrec_dgl.relations.base import Relation, register_relation, stacked
 from finrec_dgl.relations.batch import SeedBatch
 from finrec_dgl.relations.view import GraphTensors
 
-MOST_PAIRS = 20_000_000
+MOST_PAIRS = 1_000_000
 """Interactions from which the directions are found; of more those of users that are drawn."""
 
 PEER_RANK = 16

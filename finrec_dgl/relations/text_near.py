@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import scipy.linalg
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from finrec_dgl.kernels.peers import pair_dots
+from finrec_dgl.kernels.slots import SparseRows, slot_sum
 from finrec_dgl.relations.base import TEXT, Relation, register_relation, stacked
-from finrec_dgl.relations.batch import SeedBatch, log_share
+from finrec_dgl.relations.batch import SeedBatch, Slots, log_share
 from finrec_dgl.relations.config import PairConfig
 from finrec_dgl.relations.view import GraphTensors
 
 TEXT_CHANNELS = ("text history", "text profile", "text posts", "text fit")
 """What ``text_messages`` returns, in its order."""
+
+NEAR_TEXTS, MOST_KNOWN = 50, 5_000
+"""Where there are many items: from how many others one takes scores over, and among how many."""
+
+_TEXTS_AT_ONCE = 4096
 
 
 def one_hot(codes: np.ndarray) -> np.ndarray:
@@ -115,6 +124,79 @@ class TextNear(Relation):
 
     def sample(self, batch: SeedBatch) -> Tensor:
         return text_messages(batch, self.config)
+
+
+def slot_text_messages(batch: SeedBatch, maps: SparseTextMaps, config: PairConfig) -> Tensor:
+    """Return ``text_messages`` at the slots of ``batch``, float32 [B, C, 4].
+
+    Shares are among the candidates. How near an item is to a history is known of the items that
+    ``maps`` takes scores over to.
+    """
+    view, seeds, slots = batch.view, batch.seeds, cast(Slots, batch.slots)
+    ones = torch.ones(1, len(seeds.item), device=view.device)
+    near, _ = slot_sum(seeds.history, ones, maps.likeness, slots.item, seeds.known)
+    writes = seeds.text.any(dim=1, keepdim=True) & slots.there
+    told = [(near[:, 0], near[:, 0] > 0)]
+    for text in item_texts(view):
+        likeness = torch.exp(config.text_sharpness * (pair_dots(seeds.text, text, slots.at) - 1))
+        told.append((likeness, writes & text.any(dim=1)[slots.at]))
+    fit = view.kept("text fit", lambda: _text_fit(view, config))
+    told.append((pair_dots(seeds.text, fit.T, slots.at), writes & (view.item_count > 0)[slots.at]))
+    return stacked([_where_known(message, there, slots.candidates) for message, there in told])
+
+
+class SparseTextMaps:
+    """Takes scores over to the items ``columns`` from the nearest items in text, as sparse rows.
+
+    Parameters
+    ----------
+    view : GraphTensors
+        The graph as of a time.
+    columns : Tensor
+        int64 [C].
+    config : PairConfig
+        The sharpness of likeness.
+
+    Attributes
+    ----------
+    kernel, likeness : SparseRows
+        From each item to those of ``columns`` that have it among their ``NEAR_TEXTS`` nearest, of
+        the ``MOST_KNOWN`` items of the most interactions: softmax(sharpness * cosine) over an
+        item's nearest ones, and exp(sharpness * (cosine - 1)).
+    """
+
+    def __init__(self, view: GraphTensors, columns: Tensor, config: PairConfig) -> None:
+        text = description(view, config)
+        known = ((view.item_count > 0) & text.any(dim=1)).nonzero().squeeze(1)
+        if len(known) > MOST_KNOWN:
+            known = known[torch.topk(view.item_count[known], MOST_KNOWN).indices].sort().values
+        count = min(NEAR_TEXTS, len(known))
+        parts = [
+            torch.topk(self._logits(text, part, known, config), count, dim=1)
+            for part in columns.split(_TEXTS_AT_ONCE)
+        ]
+        none = text.new_zeros(0, count)
+        logit = torch.cat([none, *(one.values for one in parts)])
+        source = known[torch.cat([none.long(), *(one.indices for one in parts)])]
+        target = columns.unsqueeze(1).expand_as(source)
+        there = (logit > -1e8).reshape(-1)
+        source, target = source.reshape(-1)[there], target.reshape(-1)[there]
+        order = torch.argsort(source, stable=True)
+        counts = torch.bincount(source, minlength=view.n_items)
+        indptr = torch.cat([counts.new_zeros(1), counts.cumsum(0)])
+
+        def rows(values: Tensor) -> SparseRows:
+            kept = values.reshape(-1)[there][order].contiguous()
+            return SparseRows(indptr, target[order].int(), kept, view.n_items)
+
+        self.kernel = rows(torch.softmax(logit, dim=1))
+        self.likeness = rows(torch.exp(logit - config.text_sharpness))
+
+    @staticmethod
+    def _logits(text: Tensor, part: Tensor, known: Tensor, config: PairConfig) -> Tensor:
+        """Return sharpness * cosine of the items ``part`` with ``known``, hardly any for itself."""
+        logit = config.text_sharpness * (text[part] @ text[known].T)
+        return logit.masked_fill(part.unsqueeze(1) == known, -1e9)
 
 
 class TextMaps:

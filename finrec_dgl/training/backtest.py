@@ -110,11 +110,15 @@ def columns_of(episode: Episode, slots: Slots | None) -> Columns:
 
 def episode_of(window: Window, snapshot: Snapshot, most_users: int, seed: int) -> Episode:
     """The episode of ``window`` seen from ``snapshot``, of at most ``most_users`` drawn users."""
-    users = np.unique(window.targets.user).astype(np.int64)
+    asked = np.zeros(window.snapshot.n_users, bool)
+    asked[window.targets.user] = True
+    users = np.flatnonzero(asked)
     if len(users) > most_users:
         drawn = np.random.default_rng(seed).choice(len(users), most_users, replace=False)
         users = users[np.sort(drawn)]
-    chosen = np.isin(window.targets.user, users)
+        asked[:] = False
+        asked[users] = True
+    chosen = asked[window.targets.user]
     row = np.searchsorted(users, window.targets.user[chosen])
     weight = 1.0 / np.bincount(row, minlength=len(users))[row] / len(users)
     # what a user holds is no wrong answer, though its past may be hidden in ``snapshot``
