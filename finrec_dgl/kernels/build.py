@@ -62,7 +62,7 @@ def _compile(compiler: Sequence[str], target: Path, extra: Sequence[str]) -> Non
     common = (*compiler, *_FLAGS, *(("-DFINREC_X86",) if x86 else ()), *extra)
     with tempfile.TemporaryDirectory() as folder:
         objects = []
-        for name in ("ids", "library", "peers", "rows", "sampling"):
+        for name in ("ids", "library", "peers", "rows", "sampling", "slots"):
             objects.append(str(Path(folder) / f"{name}.o"))
             _run([*common, "-c", str(SOURCES / f"{name}.cpp"), "-o", objects[-1]])
         for name, (flags, width) in VARIANTS.items():
