@@ -59,9 +59,12 @@ def near_items(
     Nothing of size [n_items, n_items] or [n_users, n_items] is made.
     """
     indptr, items = (one.cpu().numpy() for one in (user_items.indptr, user_items.values))
-    held = sp.csr_array((np.ones(len(items), np.int8), items, indptr), shape=(n_users, n_items))
+    # SciPy copies items to the type of the offsets
+    offsets = indptr.astype(np.int32) if len(items) < 2**31 else indptr
+    held = sp.csr_array((np.ones(len(items), np.int8), items, offsets), shape=(n_users, n_items))
     by_item = held.tocsc()
-    item_ptr, item_users = by_item.indptr.astype(np.int64), by_item.indices.astype(np.int32)
+    item_ptr = by_item.indptr.astype(np.int64)
+    item_users = by_item.indices.astype(np.int32, copy=False)
     holders = np.diff(item_ptr).astype(np.float32) + np.float32(shrink)
     holders[holders == 0] = 1.0
     # by the number of a user's items: read more quickly than by the user
@@ -82,10 +85,10 @@ def near_items(
             *(torch.get_num_threads(), n_items, n_users, near, fanout, seed),
             *(*given, found, indices, values),
         )
-        offsets = torch.cat([found.new_zeros(1), found.cumsum(0)])
-        made = (offsets, _cut(indices, int(offsets[-1])), _cut(values, int(offsets[-1])))
-    offsets, indices, values = (one.to(user_items.values.device) for one in made)
-    return SparseRows(offsets, indices, values, n_items)
+        ends = torch.cat([found.new_zeros(1), found.cumsum(0)])
+        made = (ends, _cut(indices, int(ends[-1])), _cut(values, int(ends[-1])))
+    ends, indices, values = (one.to(user_items.values.device) for one in made)
+    return SparseRows(ends, indices, values, n_items)
 
 
 def _cut(array: Tensor, size: int) -> Tensor:

@@ -27,6 +27,7 @@ namespace {
 constexpr int64_t MOST = 4;      // heads that are summed at once
 constexpr size_t HUGE_PAGE = 2 << 20;
 constexpr int64_t LINE = 16;     // numbers in a line of the cache
+constexpr int64_t AHEAD = 3;     // rows of users between the prefetch of sums and their use
 constexpr int64_t FETCHED = 64;  // rows of users that are fetched before they are read
 
 // at most `most` threads, and none without a row
@@ -504,6 +505,12 @@ EXPORT void finrec_near_items(int64_t threads, int64_t n_items, int64_t n_users,
                     __builtin_prefetch(user_items + end - 1);
                 }
                 for (int64_t j = first; j < last; ++j) {
+                    if (j + AHEAD < last) {
+                        const UserRow& later = row[j + AHEAD - first];
+                        if (later.size <= FEW && (fanout < 0 || later.size <= fanout))
+                            for (int64_t e = 0; e < later.size; ++e)
+                                __builtin_prefetch(sum + user_items[later.begin + e], 1);
+                    }
                     const UserRow& one = row[j - first];
                     const int32_t* held = user_items + one.begin;
                     const float weight = by_size[one.size];
