@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from finrec_dgl.kernels.backend import choose
 from finrec_dgl.kernels.library import find_library
-from finrec_dgl.kernels.ragged import Ragged, row_places
+from finrec_dgl.kernels.ragged import Ragged, place_in_row, row_places
 
 _LEAST = 1e-20
 _FEW_USERS = 8_192
@@ -113,19 +113,12 @@ def _near_users(query: PeerQuery, k: int) -> Tensor:
     row, user, weight = row[kept], user[kept], weight[kept]
     order = torch.argsort(weight, descending=True, stable=True)
     order = order[torch.argsort(row[order], stable=True)]
-    place = _place_in_row(row[order], n)
+    place = place_in_row(row[order], n)
     order, place = order[place < k], place[place < k]
     order = order[torch.argsort(row[order] * max(n_users, 1) + user[order])]
     peers = query.seeds.new_full((n, k), -1)
-    peers[row[order], _place_in_row(row[order], n)] = user[order].int()
+    peers[row[order], place_in_row(row[order], n)] = user[order].int()
     return peers
-
-
-def _place_in_row(row: Tensor, n_rows: int) -> Tensor:
-    """Return the place of each entry within its row, for rows that never fall: int64 [entries]."""
-    counts = torch.bincount(row, minlength=n_rows)
-    first = counts.cumsum(0) - counts
-    return torch.arange(len(row), device=row.device) - first[row]
 
 
 def shared_items(

@@ -70,3 +70,10 @@ def row_places(indptr: Tensor, index: Tensor) -> tuple[Tensor, Tensor]:
     entries = int(offsets[-1])
     shift = torch.repeat_interleave(begin - offsets[:-1], counts, output_size=entries)
     return torch.arange(entries, device=indptr.device) + shift, offsets
+
+
+def place_in_row(row: Tensor, n_rows: int) -> Tensor:
+    """Return the place of each entry within its row, for rows that never fall: int64 [entries]."""
+    counts = torch.bincount(row, minlength=n_rows)
+    first = counts.cumsum(0) - counts
+    return torch.arange(len(row), device=row.device) - first[row]

@@ -1,4 +1,4 @@
-"""Messages of sparse rows at some items of each seed, and the items of the largest messages.
+"""Messages of seeds to a few candidate items each, where no array of all items may be made.
 
 Native code on the CPU; the same by PyTorch on any device.
 """
@@ -14,24 +14,26 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from finrec_dgl.kernels.backend import choose
-from finrec_dgl.kernels.library import find_library, native_for
-from finrec_dgl.kernels.ragged import Ragged, row_places
+from finrec_dgl.kernels.library import find_library
+from finrec_dgl.kernels.ragged import Ragged, place_in_row, row_places
 
 
 @dataclass(frozen=True, eq=False)
 class SparseRows:
-    """A sparse matrix of items: row r has ``values`` at the columns ``indices``.
+    """A sparse matrix by rows.
+
+    Row r has the values ``values[indptr[r] : indptr[r + 1]]`` in the columns ``indices`` there.
 
     Parameters
     ----------
     indptr : Tensor
-        int64 [rows + 1]: the entries of row r are ``indptr[r] : indptr[r + 1]``.
+        int64 [rows + 1], starts with 0 and never falls.
     indices : Tensor
-        int32 [entries]: items.
+        int32 [entries], below ``width``.
     values : Tensor or None
-        float32 [entries], or [L, entries] with a row for each row of weights; None: all 1.
+        float32 [entries], or [heads, entries] where each head has values of its own; None for ones.
     width : int
-        The number of items.
+        The number of columns.
     """
 
     indptr: Tensor
@@ -39,10 +41,13 @@ class SparseRows:
     values: Tensor | None
     width: int
 
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
     @property
-    def stride(self) -> int:
-        """How far the values of one row of weights stand from those of the next; 0: shared."""
-        return 0 if self.values is None or self.values.dim() == 1 else self.values.shape[1]
+    def device(self) -> torch.device:
+        """Where the matrix is."""
+        return self.indptr.device
 
 
 def slot_sum(
@@ -53,180 +58,199 @@ def slot_sum(
     seen: Ragged,
     kernels: str = "auto",
 ) -> tuple[Tensor, Tensor]:
-    """Return the messages at the slots of each seed, and their totals over unseen items.
+    """Return the messages at the slots of each seed, and their sum over unseen items.
 
-    message(b, l, i) = sum over the entries e of row b of weight[l, e] M[r_e, i]
+    The message of head l to item i is the sum over the entries e of a seed of weight[l, e] times
+    the value of item i in row ``rows.values[e]`` of the matrix. Only ``weight`` is differentiated.
 
     Parameters
     ----------
     rows : Ragged
-        B rows of entries r_e, each a row of ``matrix``; -1 for none.
+        Rows of the matrix for each of n seeds; an entry of -1 sends nothing.
     weight : Tensor
-        float32 [L, entries].
+        float [heads, entries].
     matrix : SparseRows
-        M.
+        What each row sends to which items.
     slots : Tensor
-        int32 [B, C]: items, -1 for none.
+        int32 [n, slots]: items, -1 for none. An item may stand in several slots.
     seen : Ragged
-        B rows of items that the totals leave out.
+        The items that the total of each seed leaves out. They may stand in slots.
     kernels : str
         See ``finrec_dgl.kernels.choose``.
 
     Returns
     -------
-    messages, total : Tensor
-        float32 [B, L, C], 0 where a slot is -1, and [B, L]. Both are differentiable in ``weight``.
+    out : Tensor
+        float [n, heads, slots]: the messages; 0 in a slot of -1.
+    total : Tensor
+        float [n, heads]: the sum of the messages over all items that are not seen.
     """
-    found: tuple[Tensor, Tensor]
-    if choose(kernels, weight) == "native":
-        found = _NativeSlotSum.apply(weight, rows, matrix, slots, seen)
-        return found
-    return _slot_sum(rows, weight, matrix, slots, seen)
+    out: Tensor
+    total: Tensor
+    native = weight.dtype == torch.float32 and choose(kernels, *_floats(weight, matrix)) == "native"
+    if native:
+        out, total = _NativeSlotSum.apply(weight, rows, matrix, slots, seen)
+        return out, total
+    heads, (n, columns) = len(weight), slots.shape
+    key, sums = _messages(rows, weight, matrix)
+    # one place more, of no message, for items that none reaches
+    sums = torch.cat([sums, sums.new_zeros(heads, 1)], dim=1)
+    number = torch.arange(n, device=slots.device).unsqueeze(1)
+    at = _find(key, number * matrix.width + slots).masked_fill_(slots < 0, len(key))
+    out = sums[:, at.reshape(-1)].view(heads, n, columns).transpose(0, 1)
+    unseen = ~_marked(key, seen, matrix.width)
+    key, sums = key[unseen], sums[:, :-1][:, unseen]
+    total = sums.new_zeros(heads, n).index_add(1, key // max(matrix.width, 1), sums)
+    return out, total.T
+
+
+def _floats(weight: Tensor, matrix: SparseRows) -> list[Tensor]:
+    return [weight] if matrix.values is None else [weight, matrix.values]
+
+
+def _given(rows: Ragged, matrix: SparseRows, seen: Ragged) -> tuple[Tensor | int | None, ...]:
+    """Return what native code reads of the seeds and the matrix."""
+    values = None if matrix.values is None else matrix.values.contiguous()
+    stride = values.shape[1] if values is not None and values.dim() == 2 else 0
+    return (
+        *(rows.indptr, rows.values, seen.indptr, seen.values),
+        *(matrix.indptr, matrix.indices, values, stride),
+    )
+
+
+class _NativeSlotSum(torch.autograd.Function):
+    """``slot_sum`` and its gradient; only rows that seeds point to are read in either."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, weight: Tensor, rows: Ragged, matrix: SparseRows, slots: Tensor, seen: Ragged
+    ) -> tuple[Tensor, Tensor]:
+        heads, entries = weight.shape
+        n, columns = slots.shape
+        ctx.sizes = (n, matrix.width, heads, entries, columns)
+        ctx.given = (*_given(rows, matrix, seen), slots.contiguous())
+        out, total = weight.new_empty(n, heads, columns), weight.new_empty(n, heads)
+        arrays = (weight.detach().contiguous(), out, total)
+        threads = torch.get_num_threads()
+        find_library().call("finrec_slot_sum", threads, *ctx.sizes, *ctx.given, *arrays)
+        return out, total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, to_out: Tensor, to_total: Tensor) -> tuple[Tensor | None, ...]:
+        to_weight = to_out.new_zeros(ctx.sizes[2], ctx.sizes[3])
+        arrays = (to_out.contiguous(), to_total.contiguous(), to_weight)
+        threads = torch.get_num_threads()
+        find_library().call("finrec_slot_sum_grad", threads, *ctx.sizes, *ctx.given, *arrays)
+        return to_weight, None, None, None, None
 
 
 def _messages(rows: Ragged, weight: Tensor, matrix: SparseRows) -> tuple[Tensor, Tensor]:
-    """Return pairs of seed and item as seed * width + item, int64 [m], rising and distinct.
+    """Return the pairs (seed, item) with a message, and the messages.
 
-    And the message to each, float [L, m].
+    A pair is seed * width + item, int64 [pairs], rising; messages are float [heads, pairs].
     """
     entry = torch.nonzero(rows.values >= 0).squeeze(1)
     places, offsets = row_places(matrix.indptr, rows.values[entry].long())
     entry = torch.repeat_interleave(entry, offsets.diff(), output_size=len(places))
     each = weight[:, entry]
     if matrix.values is not None:
-        each = each * (matrix.values if matrix.stride else matrix.values.unsqueeze(0))[:, places]
-    pair, at = torch.unique(
-        rows.row[entry] * matrix.width + matrix.indices[places], return_inverse=True
-    )
-    return pair, weight.new_zeros(len(weight), len(pair)).index_add(1, at, each)
+        each = each * matrix.values[..., places]
+    key = rows.row[entry] * matrix.width + matrix.indices[places]
+    key, at = torch.unique(key, return_inverse=True)
+    return key, each.new_zeros(len(weight), len(key)).index_add(1, at, each)
 
 
-def _slot_sum(
-    rows: Ragged, weight: Tensor, matrix: SparseRows, slots: Tensor, seen: Ragged
-) -> tuple[Tensor, Tensor]:
-    """``slot_sum`` by sorting the pairs of seed and item."""
-    pair, message = _messages(rows, weight, matrix)
-    heads, n = len(weight), len(slots)
-    unseen = ~torch.isin(pair, seen.row * matrix.width + seen.values)
-    total = weight.new_zeros(heads, n)
-    total = total.index_add(1, pair // matrix.width, message * unseen)
-    if not len(pair):
-        return weight.new_zeros(n, heads, slots.shape[1]), total.T
-    row = torch.arange(n, device=slots.device).unsqueeze(1)
-    asked = row * matrix.width + slots
-    at = torch.searchsorted(pair, asked).clamp(max=len(pair) - 1)
-    there = (pair[at] == asked) & (slots >= 0)
-    return (message[:, at] * there).transpose(0, 1), total.T
+def _find(key: Tensor, wanted: Tensor) -> Tensor:
+    """Return where ``wanted`` stands in the rising ``key`` [n], n where it does not."""
+    if not len(key):
+        return torch.zeros_like(wanted)
+    at = torch.searchsorted(key, wanted)
+    there = key[at.clamp(max=len(key) - 1)] == wanted
+    return at.masked_fill_(~there, len(key))
 
 
-class _NativeSlotSum(torch.autograd.Function):
-    """``slot_sum`` and its gradient with room for the items of one row a thread."""
-
-    @staticmethod
-    def forward(
-        ctx: Any, weight: Tensor, rows: Ragged, matrix: SparseRows, slots: Tensor, seen: Ragged
-    ) -> tuple[Tensor, Tensor]:
-        weight, slots = weight.detach().contiguous(), slots.contiguous()
-        n, heads = len(slots), len(weight)
-        ctx.sizes = (n, matrix.width, heads, slots.shape[1], weight.shape[1])
-        ctx.rows = (rows.indptr, rows.values)
-        ctx.matrix = (matrix.indptr, matrix.indices, matrix.values, matrix.stride)
-        ctx.items = (slots, seen.indptr, seen.values)
-        out, total = weight.new_empty(n, heads, slots.shape[1]), weight.new_empty(n, heads)
-        given = (*ctx.rows, weight, *ctx.matrix, *ctx.items, out, total)
-        find_library().call("finrec_slot_sum", torch.get_num_threads(), *ctx.sizes, *given)
-        return out, total
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor, grad_total: Tensor) -> tuple[Tensor | None, ...]:
-        to_weight = grad.new_zeros(ctx.sizes[2], ctx.sizes[4])
-        given = (*ctx.rows, *ctx.matrix, *ctx.items, grad.contiguous(), grad_total.contiguous())
-        threads = torch.get_num_threads()
-        find_library().call("finrec_slot_sum_grad", threads, *ctx.sizes, *given, to_weight)
-        return to_weight, None, None, None, None
+def _marked(key: Tensor, seen: Ragged, width: int) -> Tensor:
+    """Return which pairs are of a seen item, bool [pairs]."""
+    marked = torch.zeros(len(key) + 1, dtype=torch.bool, device=key.device)
+    marked[_find(key, seen.row * width + seen.values)] = True
+    return marked[:-1]
 
 
 def slot_top(
-    rows: Ragged,
-    weight: Tensor,
-    matrix: SparseRows,
-    seen: Ragged,
-    k: int,
-    kernels: str = "auto",
+    rows: Ragged, weight: Tensor, matrix: SparseRows, seen: Ragged, k: int, kernels: str = "auto"
 ) -> Tensor:
-    """Return the ``k`` items of the largest messages above 0, by falling message.
+    """Return the ``k`` unseen items of the greatest message for each seed.
+
+    Only messages above 0 count. Of equal ones the smaller item comes first. Nothing is
+    differentiated.
 
     Parameters
     ----------
-    rows, matrix : Ragged, SparseRows
-        See ``slot_sum``; ``matrix`` has one value for each entry, or none.
+    rows : Ragged
+        Rows of the matrix for each of n seeds; an entry of -1 sends nothing.
     weight : Tensor
-        float32 [entries], at least 0.
+        float [entries].
+    matrix : SparseRows
+        What each row sends to which items; its values have one dimension, or are None.
     seen : Ragged
-        B rows of items that are left out.
+        The items of each seed that are left out.
     k : int
-        At most so many items a row.
+        How many items a seed.
     kernels : str
         See ``finrec_dgl.kernels.choose``.
 
     Returns
     -------
     Tensor
-        int32 [B, k], -1 where there are fewer. Of equal messages the smaller number comes first.
+        int32 [n, k], best first, -1 where there are fewer.
     """
-    if choose(kernels, weight) == "native":
-        best = torch.empty(len(rows), k, dtype=torch.int32)
-        sizes = (len(rows), matrix.width, k)
-        find_library().call(
-            "finrec_slot_top",
-            *(torch.get_num_threads(), *sizes, rows.indptr, rows.values, weight.contiguous()),
-            *(matrix.indptr, matrix.indices, matrix.values, seen.indptr, seen.values, best),
-        )
-        return best
-    pair, message = _messages(rows, weight.unsqueeze(0), matrix)
-    kept = (message[0] > 0) & ~torch.isin(pair, seen.row * matrix.width + seen.values)
-    pair, value = pair[kept], message[0][kept]
-    order = torch.argsort(value, descending=True, stable=True)  # pairs rise
-    row, item = pair[order] // matrix.width, pair[order] % matrix.width
-    by_row = torch.argsort(row, stable=True)
-    row, item = row[by_row], item[by_row]
-    counts = torch.bincount(row, minlength=len(rows))
-    place = torch.arange(len(row), device=row.device) - (counts.cumsum(0) - counts)[row]
-    best = torch.full((len(rows), k), -1, dtype=torch.int32, device=row.device)
-    first = place < k
-    best[row[first], place[first]] = item[first].int()
-    return best
+    n, weight = len(rows), weight.detach()
+    native = weight.dtype == torch.float32 and choose(kernels, *_floats(weight, matrix)) == "native"
+    if native:
+        top = rows.values.new_empty(n, k)
+        given = (*_given(rows, matrix, seen)[:-1], weight.contiguous(), top)
+        threads = torch.get_num_threads()
+        find_library().call("finrec_slot_top", threads, n, matrix.width, k, *given)
+        return top
+    key, (message,) = _messages(rows, weight.unsqueeze(0), matrix)
+    kept = (message > 0) & ~_marked(key, seen, matrix.width)
+    key, message = key[kept], message[kept]
+    key = key[torch.argsort(message, descending=True, stable=True)]
+    row = key // max(matrix.width, 1)
+    order = torch.argsort(row, stable=True)
+    key, row = key[order], row[order]
+    place = place_in_row(row, n)
+    key, row, place = key[place < k], row[place < k], place[place < k]
+    top = rows.values.new_full((n, k), -1)
+    top[row, place] = (key % max(matrix.width, 1)).int()
+    return top
 
 
-def distinct_slots(parts: Sequence[Tensor], seen: Ragged, width: int) -> Tensor:
-    """Return lists of items side by side, each item once, -1 in the places of the others.
+def distinct_slots(parts: Sequence[Tensor], kernels: str = "auto") -> Tensor:
+    """Return lists of candidates side by side, each item of a row once.
 
     Parameters
     ----------
     parts : sequence of Tensor
-        int32 [B, K] each, -1 for none. Where an item stands several times, the first place is kept.
-    seen : Ragged
-        B rows of items that are left out.
-    width : int
-        The number of items.
+        int32 [n, width] each, -1 for none, or [width], which is the same for every row. At least
+        one has rows.
+    kernels : str
+        See ``finrec_dgl.kernels.choose``.
 
     Returns
     -------
     Tensor
-        int32 [B, sum of all K].
+        int32 [n, sum of widths]: -1 where an item stands further left in its row.
     """
-    slots = torch.cat(list(parts), dim=1).contiguous()
-    n, count = slots.shape
-    if native_for(slots):
-        sizes = (torch.get_num_threads(), n, width, count)
-        find_library().call("finrec_distinct", *sizes, seen.indptr, seen.values, slots)
+    (n,) = {len(one) for one in parts if one.dim() == 2}
+    slots = torch.cat([one if one.dim() == 2 else one.expand(n, -1) for one in parts], dim=1)
+    # integers have no kernels of their own: asked for numbers of the same device
+    if choose(kernels, slots.new_empty(0, dtype=torch.float32)) == "native":
+        threads = torch.get_num_threads()
+        find_library().call("finrec_distinct_slots", threads, *slots.shape, slots)
         return slots
-    row = torch.arange(n, device=slots.device).unsqueeze(1)
-    gone = torch.isin(row * width + slots, seen.row * width + seen.values)
-    slots = slots.masked_fill(gone, -1)
-    order = torch.argsort(slots, dim=1, stable=True)
-    found = slots.gather(1, order)
-    again = torch.zeros_like(found, dtype=torch.bool)
-    again[:, 1:] = found[:, 1:] == found[:, :-1]
-    return slots.scatter(1, order, found.masked_fill(again, -1))
+    value, order = torch.sort(slots, dim=1, stable=True)
+    again = torch.zeros_like(value, dtype=torch.bool)
+    again[:, 1:] = value[:, 1:] == value[:, :-1]
+    return slots.masked_fill_(torch.zeros_like(again).scatter_(1, order, again), -1)

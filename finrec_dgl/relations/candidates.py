@@ -37,7 +37,7 @@ def candidates(
     parts = [part for one in proposing if (part := one.propose(batch, min(each, n))) is not None]
     shared = popular.expand(len(batch.seeds), -1)
     parts += [] if new is None else [new]
-    return distinct_slots([*parts, shared], batch.seeds.known, n)
+    return fresh_slots(batch, [*parts, shared])
 
 
 def popular_items(view: GraphTensors, count: int) -> Tensor:
@@ -53,6 +53,13 @@ def popular_items(view: GraphTensors, count: int) -> Tensor:
         return torch.unique(torch.cat(found)).int()
 
     return view.kept(f"popular {count}", make)
+
+
+def fresh_slots(batch: SeedBatch, parts: Sequence[Tensor]) -> Tensor:
+    """Return lists of items side by side, each once and none that its seed has interacted with."""
+    known = batch.seeds.known
+    seen = _padded(known.row, known.values.long(), len(known))
+    return distinct_slots([seen, *parts])[:, seen.shape[1] :].contiguous()
 
 
 def with_targets(batch: SeedBatch, found: Tensor, row: Tensor, item: Tensor, key: int) -> Slots:
@@ -74,7 +81,7 @@ def with_targets(batch: SeedBatch, found: Tensor, row: Tensor, item: Tensor, key
     draws = torch.Generator().manual_seed(key)
     drawn = torch.randint(n_items, (min(DRAWN, n_items),), generator=draws).to(found)
     asked = _padded(row, item, n)
-    slots = distinct_slots([found, asked, drawn.expand(n, -1)], batch.seeds.known, n_items)
+    slots = fresh_slots(batch, [found, asked, drawn.expand(n, -1)])
     first = found.shape[1] + asked.shape[1]
     there = slots >= 0
     others = (n_items - batch.seeds.known.counts - there[:, :first].sum(1)).clamp(min=0)

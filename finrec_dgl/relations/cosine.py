@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from finrec_dgl.graph.filters import CosineFilter
-from finrec_dgl.kernels.near import near_items
 from finrec_dgl.kernels.slots import SparseRows, slot_top
 from finrec_dgl.relations.base import Relation, register_relation, stacked
 from finrec_dgl.relations.batch import SeedBatch
 from finrec_dgl.relations.view import GraphTensors, Seeds
+from finrec_dgl.sampling.near import near_items
 
 
 def fade(age: Tensor, half_life: float) -> Tensor:
@@ -64,7 +64,8 @@ class Cosine(Relation):
         def make() -> SparseRows:
             return near_items(
                 view.user_items,
-                view.item_rows,
+                view.n_users,
+                view.n_items,
                 near=config.near,
                 fanout=fanout,
                 shrink=config.cosine_shrink,

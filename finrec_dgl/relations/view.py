@@ -259,12 +259,6 @@ class GraphTensors:
         return self.snapshot.layer().edges[INTERACTS].by_receiver
 
     @cached_property
-    def item_rows(self) -> Ragged:
-        """The users of each item."""
-        rows = self.item_users
-        return Ragged(rows.indptr.long().to(self.device), rows.indices.to(self.device))
-
-    @cached_property
     def user_rows(self) -> SparseRows:
         """The items of each user as rows of ones."""
         return SparseRows(self.user_items.indptr, self.user_items.values, None, self.n_items)

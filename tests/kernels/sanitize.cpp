@@ -36,6 +36,20 @@ void finrec_peer_sum(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, const
                      const int64_t*, const int32_t*, const float*, const float*, float*);
 void finrec_peer_sum_grad(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, const int32_t*,
                           const int64_t*, const int32_t*, const float*, const float*, float*);
+void finrec_slot_sum(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, const int64_t*,
+                     const int32_t*, const int64_t*, const int32_t*, const int64_t*, const int32_t*,
+                     const float*, int64_t, const int32_t*, const float*, float*, float*);
+void finrec_slot_sum_grad(int64_t, int64_t, int64_t, int64_t, int64_t, int64_t, const int64_t*,
+                          const int32_t*, const int64_t*, const int32_t*, const int64_t*,
+                          const int32_t*, const float*, int64_t, const int32_t*, const float*,
+                          const float*, float*);
+void finrec_slot_top(int64_t, int64_t, int64_t, int64_t, const int64_t*, const int32_t*,
+                     const int64_t*, const int32_t*, const int64_t*, const int32_t*, const float*,
+                     const float*, int32_t*);
+void finrec_distinct_slots(int64_t, int64_t, int64_t, int32_t*);
+void finrec_near_items(int64_t, int64_t, int64_t, int64_t, int64_t, uint64_t, const int64_t*,
+                       const int32_t*, const int64_t*, const int32_t*, const float*, const float*,
+                       const float*, int64_t*, int32_t*, float*);
 #define SCORES(T)                                                                          \
     int64_t, int64_t, int64_t, int64_t, const T *, int64_t, const int32_t *, uint8_t *, int64_t, \
         const T *, const T *, const T *, const int64_t *, const int32_t *
@@ -415,6 +429,60 @@ static void peers(int64_t seeds, int64_t users, int64_t k) {
                          held.values.get(), fade.get(), sums.get(), to_share.get());
 }
 
+// Seeds with rows of a sparse matrix, some of none, read at slots; kind: 0 ones, 1 values that heads
+// share, 2 values of each head.
+static void slots(int64_t seeds, int64_t width, int64_t heads, int kind) {
+    const int64_t n_rows = draw(1, 20), threads = draw(1, 3), columns = draw(0, 60), k = draw(0, 9);
+    const Lists matrix = lists(n_rows, width, 9), seen = lists(seeds, width, 5);
+    Lists rows = lists(seeds, n_rows, 9);
+    const int64_t entries = rows.at[seeds], edges = matrix.at[n_rows];
+    for (int64_t e = 0; e < entries; ++e)
+        if (!draw(0, 4)) rows.values[e] = -1;
+    auto slot = room(seeds * columns), top = room(seeds * k);
+    for (int64_t c = 0; c < seeds * columns; ++c) slot[c] = int32_t(draw(-1, width - 1));
+    auto values = fill<float>(edges * (kind == 2 ? heads : 1)), weight = fill<float>(heads * entries);
+    auto out = fill<float>(seeds * heads * columns), total = fill<float>(seeds * heads);
+    auto to_weight = fill<float>(heads * entries);
+    const float* given = kind ? values.get() : nullptr;
+    const int64_t stride = kind == 2 ? edges : 0;
+    finrec_slot_sum(threads, seeds, width, heads, entries, columns, rows.at.get(),
+                    rows.values.get(), seen.at.get(), seen.values.get(), matrix.at.get(),
+                    matrix.values.get(), given, stride, slot.get(), weight.get(), out.get(),
+                    total.get());
+    finrec_slot_sum_grad(threads, seeds, width, heads, entries, columns, rows.at.get(),
+                         rows.values.get(), seen.at.get(), seen.values.get(), matrix.at.get(),
+                         matrix.values.get(), given, stride, slot.get(), out.get(), total.get(),
+                         to_weight.get());
+    finrec_slot_top(threads, seeds, width, k, rows.at.get(), rows.values.get(), seen.at.get(),
+                    seen.values.get(), matrix.at.get(), matrix.values.get(), given, weight.get(),
+                    top.get());
+    finrec_distinct_slots(threads, seeds, columns, slot.get());
+}
+
+// Items near to each item over users, all of them or drawn ones.
+static void near(int64_t users, int64_t items, int64_t fanout) {
+    const Lists held = lists(users, items, 150);
+    const int64_t edges = held.at[users], threads = draw(1, 3), most = draw(0, 9);
+    std::unique_ptr<int64_t[]> at(new int64_t[items + 1]()), counts(new int64_t[items]);
+    std::vector<std::vector<int32_t>> holders{size_t(items)};
+    for (int64_t u = 0; u < users; ++u)
+        for (int64_t e = held.at[u]; e < held.at[u + 1]; ++e)
+            holders[size_t(held.values[e])].push_back(int32_t(u));
+    auto of = room(edges);
+    for (int64_t i = 0; i < items; ++i) {
+        at[i + 1] = at[i];
+        for (int32_t user : holders[size_t(i)]) of[at[i + 1]++] = user;
+    }
+    std::unique_ptr<float[]> by_size(new float[items + 1]), scale(new float[items]);
+    for (int64_t size = 0; size <= items; ++size) by_size[size] = 1.0f;
+    for (int64_t i = 0; i < items; ++i) scale[i] = .5f;
+    auto indices = room(items * most);
+    auto values = fill<float>(items * most);
+    finrec_near_items(threads, items, users, most, fanout, 7, at.get(), of.get(), held.at.get(),
+                      held.values.get(), by_size.get(), scale.get(), scale.get(), counts.get(),
+                      indices.get(), values.get());
+}
+
 #define RUN_LOSSES(T, name)                                                                      \
     static void add_up_##name(int64_t level, int64_t rows, int64_t columns) {                    \
         auto scores = fill<T>(rows * columns), to = fill<T>(rows * columns);                     \
@@ -550,6 +618,19 @@ int main() {
         for (int64_t users : {1, 7, 100})
             for (int64_t k : {1, 5, 100}) {
                 peers(seeds, users, k < users ? k : users);
+                ++done;
+            }
+    for (int64_t seeds : {0, 1, 2, 33})
+        for (int64_t width : {1, 7, 300})
+            for (int64_t head_count : {1, 2, 3, 4, 5, 8})
+                for (int kind = 0; kind < 3; ++kind) {
+                    slots(seeds, width, head_count, kind);
+                    ++done;
+                }
+    for (int64_t users : {1, 90, 300})
+        for (int64_t items : {1, 40, 200})
+            for (int64_t fanout : {-1, 0, 5, 64, 70}) {
+                near(users, items, fanout);
                 ++done;
             }
     printf("%lld\n", static_cast<long long>(done));

@@ -17,6 +17,7 @@ from finrec_dgl.baselines.popularity import Popularity
 from finrec_dgl.dataset import PreprocessOptions, SplitOptions, build_dataset
 from finrec_dgl.dataset.windows import windows
 from finrec_dgl.evaluation import evaluate
+from finrec_dgl.kernels.ragged import Ragged
 from finrec_dgl.nn import HybridConfig, PseudoLabeler
 from finrec_dgl.relations import GraphTensors, PairConfig, SeedBatch, learn_vectors
 from finrec_dgl.tables.generate import World, generate
@@ -145,10 +146,14 @@ def test_of_many_users_some_are_drawn(dataset):
 def test_the_listwise_loss_by_target(floor):
     """Catches a softmax over products that may not be recommended, or weights that are lost."""
     scores = torch.randn(3, 5, dtype=torch.float64)
-    allowed = torch.tensor([[1, 1, 0, 1, 0], [1, 1, 1, 1, 1], [0, 1, 1, 0, 1]]).bool()
-    row, item = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 3, 2, 4])
+    # item 3 may not be recommended; who had which items
+    candidates = torch.tensor([1, 1, 1, 0, 1]).bool()
+    had = Ragged(torch.tensor([0, 1, 1, 2]), torch.tensor([2, 0], dtype=torch.int32))
+    allowed = torch.tensor([[1, 1, 0, 0, 1], [1, 1, 1, 0, 1], [0, 1, 1, 0, 1]]).bool()
+    row, item = torch.tensor([0, 0, 1, 2]), torch.tensor([0, 4, 2, 4])
     weight = torch.tensor([1 / 6, 1 / 6, 1 / 3, 1 / 3], dtype=torch.float64)
-    episode = Episode(None, np.arange(3), row, item, weight, allowed)
+    episode = Episode(None, np.arange(3), row, item, weight, candidates, had)
+    assert torch.equal(episode.allowed, allowed)
     expected = 0.0
     for r, i, w in zip(row, item, weight, strict=True):
         share = torch.softmax(scores[r][allowed[r]], 0)[int(allowed[r, :i].sum())]

@@ -10,61 +10,12 @@
 
 #include <algorithm>
 
+#include "draws.h"
 #include "export.h"
 
 namespace {
 
-constexpr uint64_t GOLDEN = 0x9E3779B97F4A7C15u;
-constexpr int64_t FEW = 64;   // up to so many numbers, looking through them all is quickest
 constexpr int64_t AHEAD = 8;  // nodes between the prefetch of a row and its use
-
-inline uint64_t mix(uint64_t x) {
-    x ^= x >> 30;
-    x *= 0xBF58476D1CE4E5B9u;
-    x ^= x >> 27;
-    x *= 0x94D049BB133111EBu;
-    return x ^ (x >> 31);
-}
-
-// of 0 .. bound - 1; 52 bits, so that the product is below bound after rounding too
-inline int32_t draw(uint64_t node_key, int64_t number, int64_t bound) {
-    const uint64_t bits = mix(node_key + GOLDEN * uint64_t(number + 1)) >> 12;
-    return int32_t(double(int64_t(bits)) * (1.0 / 4503599627370496.0) * double(bound));
-}
-
-inline bool among(const int32_t* chosen, int64_t n, int32_t one) {
-    int32_t found = 0;
-    for (int64_t j = 0; j < n; ++j) found |= chosen[j] == one;
-    return found;
-}
-
-// A bit a number, modulo 64, tells of most that they were not drawn before; of 64 or fewer, of all.
-template <bool EXACT>
-inline void few_ranks(uint64_t node_key, int64_t left, int64_t k, int32_t* chosen) {
-    uint64_t seen = 0;
-    for (int64_t j = 0; j < k; ++j) {
-        const int64_t most = left - k + j;
-        int32_t one = draw(node_key, j, most + 1);
-        if (EXACT)
-            one = seen >> one & 1 ? int32_t(most) : one;
-        else if (seen >> (one & 63) & 1 && among(chosen, j, one))
-            one = int32_t(most);
-        seen |= uint64_t(1) << (one & 63);
-        chosen[j] = one;
-    }
-}
-
-// bits: all zero, before and after
-void many_ranks(uint64_t node_key, int64_t left, int64_t k, uint64_t* bits, int32_t* chosen) {
-    for (int64_t j = 0; j < k; ++j) {
-        const int64_t most = left - k + j;
-        int32_t one = draw(node_key, j, most + 1);
-        if (bits[one >> 6] >> (one & 63) & 1) one = int32_t(most);
-        bits[one >> 6] |= uint64_t(1) << (one & 63);
-        chosen[j] = one;
-    }
-    for (int64_t j = 0; j < k; ++j) bits[chosen[j] >> 6] = 0;
-}
 
 struct Span {
     int64_t from, to;
@@ -170,12 +121,7 @@ EXPORT void finrec_draw_neighbours(int64_t threads, int64_t n, int64_t fanout, u
                 continue;
             }
             const uint64_t node_key = mix(key + GOLDEN * uint64_t(node + 1));
-            if (left <= 64)
-                few_ranks<true>(node_key, left, k, to);
-            else if (fanout <= FEW)
-                few_ranks<false>(node_key, left, k, to);
-            else
-                many_ranks(node_key, left, k, bits + t * words, to);
+            draw_ranks(node_key, left, k, fanout > FEW ? bits + t * words : nullptr, to);
             for (int64_t j = 0; j < k; ++j) {
                 int64_t place = begin + to[j];
                 for (int64_t g = out.from; g < out.to && places[g] <= place; ++g) ++place;
