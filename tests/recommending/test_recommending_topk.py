@@ -8,7 +8,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from recommending_worlds import BASE, WorldDataset, WorldRun, make_run, table_run
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from recommending_worlds import BASE, TableScorer, WorldDataset, WorldRun, make_run, table_run
 from snapshots import make_snapshot
 
 from finrec_dgl.base.errors import DataError, FinrecError, TrainingError, UsageError
@@ -241,3 +243,53 @@ def test_memory_does_not_grow_with_the_users(tmp_path):
     assert summary["rows"] == 200_000
     assert max(run.made.asked) * (4 + 8) * 3_000 <= topk.MEMORY
     assert peak < 1.25 * topk.MEMORY
+
+
+# ---- candidates
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=st.integers(0, 9_999), width=st.integers(0, 12), k=st.integers(1, 14))
+def test_the_best_of_lists_by_sorting(seed, width, k):
+    """Catches an absent item that ranks, equal scores in another order, a list that is too long."""
+    rng = np.random.default_rng(seed)
+    column = np.stack([rng.permutation(30)[:width] for _ in range(4)]).reshape(4, width)
+    column[rng.random((4, width)) < 0.3] = -1
+    scores = rng.choice([0.5, 1.0, 2.0], (4, width)).astype(np.float32)
+    row, found, score = topk.best_listed(column, scores, k)
+    for one in range(4):
+        there = column[one] >= 0
+        ranked = sorted(zip(-scores[one][there], column[one][there], strict=True))[:k]
+        assert found[row == one].tolist() == [item for _, item in ranked]
+        assert score[row == one].tolist() == [-value for value, _ in ranked]
+    assert np.all(np.diff(row) >= 0)
+
+
+class ListScorer(TableScorer):
+    """Candidates from a table: the items above 0 that the user does not hold."""
+
+    has_candidates = True
+
+    def candidates(self, users):
+        held = self.snapshot.matrix().toarray()[users] > 0
+        items = np.broadcast_to(np.arange(20, dtype=np.int32), (len(users), 20))
+        return np.where((self.scores[users] > 0) & ~held, items, -1), self.scores[users]
+
+
+@pytest.mark.parametrize("most", [3, 1000])
+def test_users_of_few_candidates_are_ranked_among_all_items(monkeypatch, tmp_path, most):
+    """Catches a short list where more may be recommended, rows of another user, or a held item."""
+    monkeypatch.setattr(topk, "_USERS_AT_ONCE", most)
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(30, 20)).astype(np.float32)
+    scores[::4] -= 10  # nobody's candidate is above 0 there
+    allowed = np.arange(20) % 5 != 0
+    whole = table_run(scores, allowed)
+    listed = WorldRun(whole.dataset, ListScorer(scores, whole.dataset.world))
+    expected = recommend_all(whole, tmp_path / "whole.parquet", k=4)
+    found = recommend_all(listed, tmp_path / "listed.parquet", k=4)
+    assert found["rows"] == expected["rows"]
+    one, other = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("whole", "listed"))
+    assert one.equals(other)
+    known = recommend_all(listed, tmp_path / "known.parquet", k=4, known=True)
+    assert known["rows"] == 30 * 4

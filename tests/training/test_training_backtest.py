@@ -19,12 +19,13 @@ from finrec_dgl.dataset.windows import windows
 from finrec_dgl.evaluation import evaluate
 from finrec_dgl.kernels.ragged import Ragged
 from finrec_dgl.nn import HybridConfig, PseudoLabeler
-from finrec_dgl.relations import GraphTensors, PairConfig, SeedBatch, learn_vectors
+from finrec_dgl.relations import GraphTensors, PairConfig, SeedBatch, Slots, learn_vectors
 from finrec_dgl.tables.generate import World, generate
 from finrec_dgl.text import EncoderSpec
 from finrec_dgl.training import TrainConfig, load_run, loop, train
 from finrec_dgl.training.backtest import (
     Episode,
+    columns_of,
     episode_of,
     episodes,
     known_in_all,
@@ -471,11 +472,15 @@ def test_no_edge_in_the_towers_blocks_is_of_its_seeds_time_or_later(busy, sample
     assert found[1] > 5_000
 
 
+@pytest.mark.parametrize("form", ["pair", "candidates"])
 @pytest.mark.parametrize("sampler", SAMPLERS)
-def test_shuffled_targets_are_found_by_chance_alone(shuffled, busy, sampler):
+def test_shuffled_targets_are_found_by_chance_alone(shuffled, busy, sampler, form):
     """Catches an answer in what the model reads: with items drawn at random no score is better
     than an even one, in training as in the test; where there is something to learn, it is."""
     config = dataclasses.replace(CONFIG, epochs=10, **SAMPLERS[sampler])
+    if form == "candidates":
+        pair = dataclasses.replace(CONFIG.model.pair, all_items=5, candidates=30, near=20)
+        config = dataclasses.replace(config, model=dataclasses.replace(config.model, pair=pair))
     below = {}
     for name, data in (("shuffled", shuffled), ("busy", busy)):
         learner = Learner(data, data.snapshot("fit"), config)
@@ -834,3 +839,48 @@ def test_a_bank_without_any_text(dataset):
     bare = without_text(dataset.snapshot("train"))
     again = ModelScorer(scorer.model, bare, CONFIG)
     assert np.array_equal(scorer.score(np.arange(5)), again.score(np.arange(5)))
+
+
+# ---- candidates
+
+
+def test_a_draw_stands_for_all_that_are_no_candidates():
+    """Catches a loss at the slots that is not that over all items, and a target that is lost."""
+    torch.manual_seed(0)
+    scores = torch.randn(2, 50, dtype=torch.float64)
+    row, item = torch.tensor([0, 1, 1]), torch.tensor([7, 3, 49])
+    weight = torch.tensor([1 / 2, 1 / 4, 1 / 4], dtype=torch.float64)
+    had = Ragged(torch.tensor([0, 2, 3]), torch.tensor([0, 9, 4], dtype=torch.int32))
+    episode = Episode(None, np.arange(2), row, item, weight, torch.arange(50) != 5, had)
+    order = torch.stack([torch.randperm(50), torch.randperm(50)]).int()
+    slots = Slots(torch.cat([order, torch.full((2, 3), -1).int()], 1), 40, torch.ones(2, 53))
+    columns = columns_of(episode, slots)
+    listed = torch.cat([scores.gather(1, order.long()), torch.zeros(2, 3).double()], 1)
+    expected = listwise_loss(scores, episode)
+    torch.testing.assert_close(listwise_loss(listed, episode, 0.0, columns), expected)
+    assert int(columns.allowed.sum()) == int(episode.allowed.sum())
+    # one of two alike stands for both
+    scores[:, 21] = scores[:, 20]
+    gone = torch.where(order == 21, -1, order)
+    stands = torch.where(order == 20, 2.0, 1.0)
+    columns = columns_of(episode, Slots(gone, 40, stands))
+    listed = scores.gather(1, order.long())
+    found = listwise_loss(listed, episode, 0.0, columns)
+    torch.testing.assert_close(found, listwise_loss(scores, episode))
+
+
+def test_windows_of_a_large_graph_are_made_one_at_a_time(dataset, monkeypatch):
+    """Catches other windows, or other weights, where not all fit into memory at once."""
+    pair = dataclasses.replace(CONFIG.model.pair, all_items=5, candidates=12)
+    config = dataclasses.replace(CONFIG, model=dataclasses.replace(CONFIG.model, pair=pair))
+    config = dataclasses.replace(config, epochs=2)
+
+    def trained():
+        learner = Learner(dataset, dataset.snapshot("train"), config)
+        assert all(batch.episode.snapshot is None for batch in learner.objective.batches)
+        learner.epoch(1)
+        return learner.model.state_dict()
+
+    expected = trained()
+    monkeypatch.setattr("finrec_dgl.training.learner.MOST_PAIRS", 0)
+    assert same(trained(), expected)

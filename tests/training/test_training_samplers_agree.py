@@ -134,6 +134,15 @@ PAIR = TrainConfig(
 TOWER = dataclasses.replace(
     PAIR, model=dataclasses.replace(MODEL, pseudo_classes=3), seeds="windows"
 )
+CANDIDATES = dataclasses.replace(
+    PAIR,
+    model=dataclasses.replace(
+        CONFIG, pair=dataclasses.replace(CONFIG.pair, all_items=5, candidates=16, near=8)
+    ),
+)
+FORMS = pytest.mark.parametrize(
+    "form", [PAIR, CANDIDATES, TOWER], ids=["pair", "candidates", "tower"]
+)
 MORE_THAN_THERE_ARE = 10_000
 
 
@@ -165,7 +174,7 @@ def steps_of(dataset, config):
 
 @pytest.mark.parametrize("loss", ["backtest", "softmax", "bpr", "bce"])
 @pytest.mark.parametrize("fanout", [(-1, -1, -1), (MORE_THAN_THERE_ARE,) * 3], ids=str)
-@pytest.mark.parametrize("form", [PAIR, TOWER], ids=["pair", "tower"])
+@FORMS
 def test_unlimited_fanouts_give_the_loss_and_gradients_of_all_neighbours(
     dataset, loss, fanout, form
 ):
@@ -174,7 +183,7 @@ def test_unlimited_fanouts_give_the_loss_and_gradients_of_all_neighbours(
     drawn = dataclasses.replace(full, sampler="neighbor", fanout=fanout)
     one, other = (steps_of(dataset, config) for config in (full, drawn))
     # three windows, each once more with cold items where text has weights of its own
-    assert len(one) == (6 if form is PAIR else 3)
+    assert len(one) == (3 if form is TOWER else 6)
     for (users, terms, grads), (same, theirs, their_grads) in zip(one, other, strict=True):
         assert np.array_equal(users, same)
         for name in ("total", "rec", "pseudo", "reg"):
@@ -187,7 +196,7 @@ def test_unlimited_fanouts_give_the_loss_and_gradients_of_all_neighbours(
             torch.testing.assert_close(grad, their_grads[name], rtol=1e-5, atol=1e-5)
 
 
-@pytest.mark.parametrize("form", [PAIR, TOWER], ids=["pair", "tower"])
+@FORMS
 def test_fewer_neighbours_give_another_loss(dataset, form):
     """Catches fanouts that do not reach the windows."""
     drawn = dataclasses.replace(form, sampler="neighbor", fanout=(3, 4, 3))
