@@ -111,7 +111,8 @@ def _floats(weight: Tensor, matrix: SparseRows) -> list[Tensor]:
 def _given(rows: Ragged, matrix: SparseRows, seen: Ragged) -> tuple[Tensor | int | None, ...]:
     """Return what native code reads of the seeds and the matrix."""
     values = None if matrix.values is None else matrix.values.contiguous()
-    stride = values.shape[1] if values is not None and values.dim() == 2 else 0
+    # one row of values is that of every head
+    stride = values.shape[1] if values is not None and values.dim() == 2 and len(values) > 1 else 0
     return (
         *(rows.indptr, rows.values, seen.indptr, seen.values),
         *(matrix.indptr, matrix.indices, values, stride),

@@ -12,6 +12,7 @@ from finrec_dgl.kernels.ragged import Ragged
 from finrec_dgl.kernels.slots import SparseRows
 from finrec_dgl.sampling.draws import draw_places, mix_all, row_keys
 
+_LEAST = np.float32(1e-20)
 _AT_ONCE = 256  # items whose pairs NumPy sorts together
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
@@ -70,6 +71,8 @@ def near_items(
     # by the number of a user's items: read more quickly than by the user
     sizes = np.arange(np.diff(indptr).max(initial=0) + 1)
     weight = np.maximum(sizes, 1).astype(np.float32) ** np.float32(-users)
+    # native code knows by a sum of 0 that an item is new: nobody may weigh nothing
+    weight = np.maximum(weight, _LEAST)
     own, other = holders ** np.float32(-alpha), holders ** np.float32(alpha - 1)
     near = max(min(near, n_items - 1), 0)
     given = (item_ptr, item_users, indptr, items, weight, own, other)

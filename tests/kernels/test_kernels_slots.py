@@ -225,6 +225,16 @@ def test_tensors_that_are_not_contiguous(kind):
     torch.testing.assert_close(mine, to_weight)
 
 
+@each_kernel
+def test_one_row_of_values_is_that_of_every_head(kernels):
+    """Catches native code that reads the values of later heads past the end of the array."""
+    case = random_case(4, 6, 9, 7, 3, "shared", seed=5)
+    expected = case.sum(kernels=kernels)
+    matrix = case.matrix
+    case.matrix = SparseRows(matrix.indptr, matrix.indices, matrix.values.unsqueeze(0), 9)
+    torch.testing.assert_close(case.sum(kernels=kernels), expected)
+
+
 def test_other_types_are_summed_by_pytorch(monkeypatch):
     """Catches native code that reads doubles as floats."""
     case = random_case(4, 6, 9, 7, 2, "shared", seed=5)

@@ -151,3 +151,16 @@ def test_a_graph_without_edges(native, n_users, n_items, near):
     assert found.indptr.tolist() == [0] * (n_items + 1)
     assert not len(found.indices)
     assert not len(found.values)
+
+
+@each_kernel
+def test_users_who_weigh_next_to_nothing(native):
+    """Catches weights that are 0 in single precision, for which native code counts an item as new
+    again and again and writes past its array."""
+    n_users, n_items = 400, 30
+    items = torch.arange(n_items, dtype=torch.int32).repeat(n_users)
+    user_items = Ragged(torch.arange(n_users + 1) * n_items, items)
+    by = {"alpha": 0.5, "users": 60.0, "shrink": 1.0}
+    with kernels(native):
+        found = near_items(user_items, n_users, n_items, near=7, fanout=-1, seed=0, **by)
+    assert found.indptr.diff().tolist() == [7] * n_items
