@@ -311,7 +311,8 @@ class Backtest:
         fanouts = config.fanouts(snapshot, number)
         view = GraphTensors(snapshot, config.torch_device(), fanouts)
         model.prepare(view, config.seed, progress, name)
-        found = [_Batch(model, view, one, targets) for one in parts]
+        key = hash((config.seed, number)) % 2**63  # the same draw with either sampler
+        found = [_Batch(model, view, one, targets, key) for one in parts]
         # there is a view for each window, and all are kept
         if all(model.slots(one.evidence) is not None for one in found):
             view.release()
@@ -365,10 +366,11 @@ class _Batch:
         view: GraphTensors,
         episode: Episode,
         targets: PseudoTargets | None,
+        key: int,
     ) -> None:
         self.labels = _labels(episode, view.snapshot, targets, view.device)
         self.episode = episode.to(view.device)
-        asked = Asked(self.episode.row, self.episode.item, view.fanouts.key)
+        asked = Asked(self.episode.row, self.episode.item, key)
         self.evidence = model.evidence(view, view.seeds(episode.users), asked)
         self.columns = columns_of(self.episode, model.slots(self.evidence))
 
