@@ -445,7 +445,9 @@ def gather(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
     """float32 [rows, d]: the unit vectors of ``rows``, zero where a row is -1."""
     found = np.zeros((len(rows), vectors.shape[1]), np.float32)
     there = np.flatnonzero(rows >= 0)
-    found[there] = _unit(vectors[rows[there]])
+    # many nodes have the same text: it is brought to its length once
+    used, place = np.unique(rows[there], return_inverse=True)
+    found[there] = _unit(vectors[used])[place]
     return found
 
 

@@ -143,6 +143,7 @@ def each_window(
         one = window(dataset, start, min(start + length, end), candidates)
         if _count(one.targets.user) >= FEWEST_USERS:
             yield one
+        del one  # its graph must not be held while the next one is made
 
 
 def hidden_windows(

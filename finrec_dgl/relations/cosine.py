@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from finrec_dgl.graph.filters import CosineFilter
+from finrec_dgl.kernels.ragged import Ragged
 from finrec_dgl.kernels.slots import SparseRows, slot_top
 from finrec_dgl.relations.base import Relation, register_relation, stacked
 from finrec_dgl.relations.batch import SeedBatch
@@ -70,6 +71,7 @@ class Cosine(Relation):
                 fanout=fanout,
                 shrink=config.cosine_shrink,
                 seed=view.fanouts.key,
+                item_users=Ragged(view.item_users.indptr.long(), view.item_users.indices),
                 **by,
             )
 

@@ -105,7 +105,7 @@ def _near(view: GraphTensors, config: PairConfig) -> Tensor:
 def _text_fit(view: GraphTensors, config: PairConfig) -> Tensor:
     """float32 [d, I]: (T^T T + penalty * U / d I)^-1 T^T X, users' texts T to interactions X."""
     text = view.snapshot.user_text
-    gram = (text.T @ text).astype(np.float64)
+    gram = (view.user_text.T @ view.user_text).double().cpu().numpy()
     scale = max(float(np.trace(gram)) / max(len(gram), 1), 1e-9)
     gram[np.diag_indices_from(gram)] += config.text_penalty * scale
     known = (view.snapshot.matrix().T @ text).T

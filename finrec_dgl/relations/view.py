@@ -13,8 +13,8 @@ from torch import Tensor
 
 from finrec_dgl.base.units import DAY
 from finrec_dgl.dataset import Snapshot
-from finrec_dgl.graph import INTERACTS, Relation
-from finrec_dgl.kernels import Layer
+from finrec_dgl.graph import Relation
+from finrec_dgl.kernels import Compressed, Edges, Layer
 from finrec_dgl.kernels.ragged import Ragged
 from finrec_dgl.kernels.slots import SparseRows
 from finrec_dgl.sampling import FULL, Fanouts
@@ -203,9 +203,8 @@ class GraphTensors:
 
     def _drawn_items(self, user: Tensor, fanout: int, hop: int) -> Ragged:
         """Return at most ``fanout`` items of each of ``user``, drawn without replacement."""
-        rows = self.snapshot.layer().edges[INTERACTS].by_sender
         nodes = user.to("cpu", torch.int32)
-        drawn = draw_neighbours(rows, nodes, fanout, mix(self.fanouts.key + hop), threads=1)
+        drawn = draw_neighbours(self.by_user, nodes, fanout, mix(self.fanouts.key + hop), threads=1)
         return Ragged(drawn.indptr.long().to(self.device), drawn.indices.to(self.device))
 
     @cached_property
@@ -254,9 +253,14 @@ class GraphTensors:
         return Ragged(indptr.to(self.device), users.to(self.device))
 
     @cached_property
-    def item_users(self) -> Any:
-        """The users of each item, compressed, on the CPU, where neighbours are drawn."""
-        return self.snapshot.layer().edges[INTERACTS].by_receiver
+    def by_user(self) -> Compressed:
+        """The items of each user, compressed, on the CPU, where neighbours are drawn."""
+        return Compressed(self.user_items.indptr.int().cpu(), self.user_items.values.cpu())
+
+    @cached_property
+    def item_users(self) -> Compressed:
+        """The users of each item, compressed, on the CPU."""
+        return Edges.compressed(self.n_items, self.n_users, self.by_user).by_sender
 
     @cached_property
     def user_rows(self) -> SparseRows:

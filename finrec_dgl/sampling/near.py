@@ -28,6 +28,7 @@ def near_items(
     users: float,
     shrink: float,
     seed: int,
+    item_users: Ragged | None = None,
 ) -> SparseRows:
     """Return the ``near`` largest entries of each row of ``CosineFilter``, from drawn users.
 
@@ -45,6 +46,8 @@ def near_items(
         See ``finrec_dgl.graph.filters.CosineFilter``.
     seed : int
         What is drawn follows from it and the item, whatever the number of threads.
+    item_users : Ragged, optional
+        The users of every item, rising; made of ``user_items`` where it is not given.
 
     Returns
     -------
@@ -60,12 +63,9 @@ def near_items(
     Nothing of size [n_items, n_items] or [n_users, n_items] is made.
     """
     indptr, items = (one.cpu().numpy() for one in (user_items.indptr, user_items.values))
-    # SciPy copies items to the type of the offsets
-    offsets = indptr.astype(np.int32) if len(items) < 2**31 else indptr
-    held = sp.csr_array((np.ones(len(items), np.int8), items, offsets), shape=(n_users, n_items))
-    by_item = held.tocsc()
-    item_ptr = by_item.indptr.astype(np.int64)
-    item_users = by_item.indices.astype(np.int32, copy=False)
+    if item_users is None:
+        item_users = _transposed(indptr, items, (n_users, n_items))
+    item_ptr, holding = (one.cpu().numpy() for one in (item_users.indptr, item_users.values))
     holders = np.diff(item_ptr).astype(np.float32) + np.float32(shrink)
     holders[holders == 0] = 1.0
     # by the number of a user's items: read more quickly than by the user
@@ -75,7 +75,7 @@ def near_items(
     weight = np.maximum(weight, _LEAST)
     own, other = holders ** np.float32(-alpha), holders ** np.float32(alpha - 1)
     near = max(min(near, n_items - 1), 0)
-    given = (item_ptr, item_users, indptr, items, weight, own, other)
+    given = (item_ptr, holding, indptr, items, weight, own, other)
     if find_library().handle is None:
         made = _near_items(*given, near, fanout, seed)
     else:
@@ -92,6 +92,17 @@ def near_items(
         made = (ends, _cut(indices, int(ends[-1])), _cut(values, int(ends[-1])))
     ends, indices, values = (one.to(user_items.values.device) for one in made)
     return SparseRows(ends, indices, values, n_items)
+
+
+def _transposed(indptr: np.ndarray, items: np.ndarray, shape: tuple[int, int]) -> Ragged:
+    """Return the users of every item."""
+    # SciPy copies items to the type of the offsets
+    offsets = indptr.astype(np.int32) if len(items) < 2**31 else indptr
+    by_item = sp.csr_array((np.ones(len(items), np.int8), items, offsets), shape=shape).tocsc()
+    return Ragged(
+        torch.from_numpy(by_item.indptr.astype(np.int64)),
+        torch.from_numpy(by_item.indices.astype(np.int32, copy=False)),
+    )
 
 
 def _cut(array: Tensor, size: int) -> Tensor:

@@ -5,6 +5,7 @@ Where the split is not by date, an episode is the world with some of its pairs h
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -152,6 +153,7 @@ def past_tasks(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> Ite
         for one in each_window(dataset, snapshot.time, *how):
             several = True
             yield one
+            del one  # as in ``each_window``
     if not several:
         how = (config.windows, config.seed, config.hidden_core)
         yield from hidden_windows(dataset, snapshot, *how)
@@ -187,6 +189,8 @@ def each_episode(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> I
             hidden = rng.random(dataset.n_items) < share
             cold = without_nodes(one.snapshot, "item", hidden)
             yield replace(whole, snapshot=cold, cold=True)
+            del cold
+        del one, whole
     if none:
         raise DataError(
             "there is nothing to back-test on: no earlier window, and too few users to hide "
@@ -293,7 +297,13 @@ class Backtest:
                 with ThreadPoolExecutor(config.workers) as pool:
                     found = list(pool.map(make, enumerate(windows)))
             else:
-                found = [make(one) for one in enumerate(windows)]
+                found, each = [], iter(windows)
+                for number in itertools.count():
+                    given = next(each, None)
+                    if given is None:
+                        break
+                    found.append(make((number, given)))
+                    del given
         self.batches: list[_Batch] = [one for some in found for one in some]
 
     def epoch(self, epoch: int) -> Iterator[tuple[JointLoss, int]]:

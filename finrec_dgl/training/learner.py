@@ -11,7 +11,6 @@ from torch import Tensor
 from finrec_dgl.base.errors import TrainingError
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset, Snapshot
-from finrec_dgl.evaluation import Scorer
 from finrec_dgl.nn import PseudoLabeler
 from finrec_dgl.relations import GraphTensors
 from finrec_dgl.training.backtest import (
@@ -122,7 +121,7 @@ class Learner:
         self.model.load_state_dict(mean)
 
 
-def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> Scorer:
+def fit(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> ModelScorer:
     """Train on what is before ``snapshot`` for ``config.epochs`` epochs, without a run on disk.
 
     For tuning on earlier windows: no early stopping, and the mean of the last ``config.average``

@@ -64,10 +64,10 @@ def test_scale_has_every_figure(tmp_path, monkeypatch):
     monkeypatch.setattr(scale, "WARM_UP", 1)
     monkeypatch.setattr(scale, "STEPS", 2)
     found = scale.measure(Settings(threads=1))
-    ratios = {f"{stage}, ratio" for stage in scale.TRAINED}
+    ratios = {f"{stage}, ratio" for stage in (scale.DEFAULT, *scale.TRAINED)}
     assert set(found) == {"small", "large", *ratios}
     for size in ("small", "large"):
-        assert set(found[size]) == {"generate", "preprocess", *scale.TRAINED}
+        assert set(found[size]) == {"generate", "preprocess", scale.DEFAULT, *scale.TRAINED}
         for stage in found[size].values():
             assert stage["interactions_per_second"] > 0
             assert stage["peak_mib"] > 0

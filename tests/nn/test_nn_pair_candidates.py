@@ -10,7 +10,7 @@ from pretend_device import DEVICE, Elsewhere, PretendDevice, numbers
 from snapshots import make_dated_snapshot, with_pairs
 
 from finrec_dgl.nn import Asked
-from finrec_dgl.relations import GraphTensors, Relation, register_relation
+from finrec_dgl.relations import GraphTensors, Relation, base, register_relation
 from finrec_dgl.relations import candidates as candidates_module
 from finrec_dgl.relations.batch import log_share
 from finrec_dgl.relations.text_near import described
@@ -187,7 +187,6 @@ def test_peers_of_many_users_are_the_same(snapshot, monkeypatch):
     )
 
 
-@register_relation
 class OfAllItems(Relation):
     """A relation that knows nothing of slots."""
 
@@ -202,8 +201,10 @@ class OfAllItems(Relation):
         return log_share(message, batch.free).unsqueeze(-1)
 
 
-def test_a_relation_of_all_items_is_read_at_the_slots(snapshot):
+def test_a_relation_of_all_items_is_read_at_the_slots(snapshot, monkeypatch):
     """Catches channels of a user's own relation that stand at other items' slots."""
+    monkeypatch.setattr(base, "_RELATIONS", dict(base._RELATIONS))
+    register_relation(OfAllItems)
     pair = replace(FEW, relations=(*FEW.relations, "of_all_items"))
     model = make_pair(snapshot, pair=pair)
     evidence = evidence_in(model, snapshot)

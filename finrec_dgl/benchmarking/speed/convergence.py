@@ -36,6 +36,7 @@ OURS: Mapping[str, Any] = {
         "social": False,
         "stream_one": False,
         "pair": {
+            "all_items": 50_000,
             "ease": [],
             "holding_half_lives": [0.0],
             "cosine_alpha": 0.7,

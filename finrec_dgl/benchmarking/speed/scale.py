@@ -1,9 +1,11 @@
 """Generate, preprocess and train at 1 and at 100 million interactions, and the memory they take.
 
-Worlds of one shape: a tenth as many users as interactions, a hundredth as many products, bought by
-popularity alone, without texts and ties. Each stage is a process of its own; its imports are not
-counted. ``processor_seconds`` are of all threads, and so tell what a shared machine hides. What was
-made lies in a temporary folder (``TMPDIR``), some 5 GB at the large size.
+First the default model, trained whole and asked for recommendations; then steps of the tower
+readout on one graph. Worlds of one shape: a tenth as many users as interactions, a hundredth as
+many products, bought by popularity alone, without texts and ties. Each stage is a process of its
+own; its imports are not counted. ``processor_seconds`` are of all threads, and so tell what a
+shared machine hides. What was made lies in a temporary folder (``TMPDIR``), some 5 GB at the large
+size.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from finrec_dgl.base.measure import Cost, measured
@@ -22,13 +25,16 @@ from finrec_dgl.benchmarking.speed.timing import Settings, own_process
 from finrec_dgl.dataset import PreprocessOptions, describe, load_dataset, preprocess
 from finrec_dgl.graph import NODE_TYPES
 from finrec_dgl.nn import HybridConfig
+from finrec_dgl.recommending.topk import best_listed
 from finrec_dgl.tables.generate import World, write_world
 from finrec_dgl.text import EncoderSpec
-from finrec_dgl.training import Batches, TrainConfig
-from finrec_dgl.training.learner import Learner
+from finrec_dgl.training import Batches, ModelScorer, TrainConfig
+from finrec_dgl.training.learner import Learner, fit
 
 SIZES = {"1 M": 1_000_000, "100 M": 100_000_000}
 WARM_UP, STEPS = 5, 30
+DEFAULT = "default model"
+RECOMMENDED = 20_000
 # stage -> seeds_per_user; the first as it comes
 TRAINED = {"train": 0, "train, 1 seed a user": 1, "train, 4 seeds a user": 4}
 
@@ -113,6 +119,42 @@ def train_stage(folder: str, threads: int, together: int = 0) -> dict[str, float
     }
 
 
+def default_stage(folder: str, threads: int) -> dict[str, float]:
+    """Interactions a second and the peak of the default model with ``--sampler neighbor``.
+
+    All its windows and epochs on everything before the cut; then users a second that are given ten
+    items each, of ``RECOMMENDED``, beside the seconds that the graph takes once.
+    """
+    torch.set_num_threads(threads)
+    before = time.process_time()
+    settings = TrainConfig(sampler="neighbor")
+    with measured() as cost:
+        dataset = load_dataset(folder)
+        scorer = fit(dataset, dataset.snapshot("fit"), settings)
+    spent = time.process_time() - before
+    users = np.arange(min(RECOMMENDED, dataset.n_users))
+    with measured() as opening:
+        _ten_best(scorer, users[:1])
+    with measured() as recommending:
+        for start in range(0, len(users), 512):
+            _ten_best(scorer, users[start : start + 512])
+    return {
+        **_told(cost, spent, len(dataset.interactions)),
+        "open_seconds": opening.seconds,
+        "users_per_second": len(users) / recommending.seconds,
+        "recommend_peak_mib": recommending.peak_mib,
+    }
+
+
+def _ten_best(scorer: ModelScorer, users: np.ndarray) -> None:
+    if scorer.has_candidates:
+        items, scores = scorer.candidates(users)
+    else:
+        scores = scorer.score(users)
+        items = np.broadcast_to(np.arange(scores.shape[1]), scores.shape)
+    best_listed(items, scores, 10)
+
+
 def _batch(batches: Batches) -> dict[str, float]:
     """How many users, candidates, nodes and edges the first batch has."""
     batch = next(batches.epoch(1))
@@ -147,13 +189,14 @@ def measure(settings: Settings) -> dict[str, Any]:
                 "preprocess": own_process(
                     preprocess_stage, rows, tables, dataset, settings.threads
                 ),
+                DEFAULT: own_process(default_stage, dataset, settings.threads),
                 **{
                     stage: own_process(train_stage, dataset, settings.threads, together)
                     for stage, together in TRAINED.items()
                 },
             }
     ratios = {}
-    for stage in TRAINED:
+    for stage in (DEFAULT, *TRAINED):
         rates = [one[stage]["interactions_per_second"] for one in found.values()]
         ratios[f"{stage}, ratio"] = rates[-1] / rates[0]
     return {**found, **ratios}
