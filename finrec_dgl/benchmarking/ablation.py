@@ -34,6 +34,9 @@ PAPER_VARIANTS: Mapping[str, Mapping[str, Any]] = {
     **{f"heads-{count}": {"model.heads": count} for count in (1, 2, 4, 8)},
 }
 
+RELATIONS = ("peers", "ease", "cosine", "spectral", "popularity", "trends", "burstiness")
+"""Relations whose worth is measured one by one; the others are parts or off by default."""
+
 TIMELESS: Mapping[str, Any] = {
     "model.pair.short_half_life": 0.0,
     "model.pair.holding_half_lives": (0.0,),
@@ -48,8 +51,16 @@ def variants_of(form: str, config: TrainConfig) -> dict[str, Mapping[str, Any]]:
     if form == "paper":
         return dict(PAPER_VARIANTS)
     lives = [0.0] * len(config.model.pair.peer_half_lives)
+    listed = config.model.pair.relations
     return {
         **WITHOUT,
+        **{
+            f"without-{one}": {
+                "model.pair.relations": tuple(name for name in listed if name != one)
+            }
+            for one in RELATIONS
+            if one in listed
+        },
         "without-time": {"model.pair.peer_half_lives": lives, **TIMELESS},
         "without-cold-worlds": {"model.pair.cold_share": 0.0},
     }
