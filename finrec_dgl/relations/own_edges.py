@@ -39,7 +39,11 @@ class OwnEdges(Relation):
         self.feature = nn.ParameterList(torch.zeros(shape.edges[one]) for one in self.tables)
 
     def channel_names(self) -> tuple[str, ...]:
-        return tuple(f"edges {name}" for _, name, _ in self.tables)
+        names = [name for _, name, _ in self.tables]
+        return tuple(
+            f"edges {name}" if names.count(name) == 1 else f"edges {source} {name} {target}"
+            for source, name, target in self.tables
+        )
 
     def at_floor(self) -> Tensor:
         return torch.zeros(len(self.channel_names()))
@@ -124,7 +128,8 @@ def _messages(
     """
     by, edge = rows
     seeds, view = batch.seeds, batch.view
-    start, row = (seeds.user, torch.arange(len(seeds), device=view.device))
+    row = (seeds.user >= 0).nonzero().squeeze(1)  # -1: a user who is not in the graph
+    start = seeds.user[row]
     if here == "item":
         start, row = (seeds.item, seeds.row) if there == "item" else (seeds.item[:0], seeds.row[:0])
     places, offsets = row_places(by.indptr, start)

@@ -1,7 +1,7 @@
 """Messages over the edge tables of the user: by loops, in either direction, of any two ends."""
 
 import math
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import pytest
@@ -169,7 +169,19 @@ def test_two_tables_of_one_name_are_apart():
     snapshot = edged(tables=tables)
     relation, batch = relation_with(snapshot), batch_of(GraphTensors(snapshot))
     found = relation(batch, relation.sample(batch))
+    assert relation.channel_names() == ("edges user same item", "edges user same user")
     for number, table in enumerate(tables):
         weight = relation.feature[number].detach().double().numpy()
         expected = channel_by_loop(snapshot, table, weight, relation.floor[number].item())
         np.testing.assert_allclose(found[..., number].detach(), expected, atol=1e-3)
+
+
+def test_a_user_who_is_not_in_the_graph_has_no_edges():
+    """Catches the last user's edges in the row of a new user, whose number is -1."""
+    snapshot = edged(tables=(VISITS, TALKS))
+    relation, batch = relation_with(snapshot), batch_of(GraphTensors(snapshot))
+    seeds = replace(batch.seeds, user=torch.full_like(batch.seeds.user, -1), altered=True)
+    stranger = replace(batch, seeds=seeds)
+    channels = relation(stranger, relation.sample(stranger))
+    assert not channels.any()
+    assert relation(batch, relation.sample(batch)).any()
