@@ -453,6 +453,8 @@ def gather(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
     vectors = vectors.astype(np.float32)
-    length = np.linalg.norm(vectors, axis=1, keepdims=True)
+    length = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     # sums of opposite vectors leave rounding errors, which say nothing
-    return np.where(length > 1e-6, vectors / np.maximum(length, 1e-6), np.float32(0))
+    length[~(length > 1e-6)] = np.inf
+    vectors /= length[:, None]
+    return vectors

@@ -15,7 +15,7 @@ from pathlib import Path
 
 SOURCES = Path(__file__).resolve().parent / "native"
 # each compiled for every instruction set
-KERNELS = ("kernels", "losses", "messages", "nodes", "ranking")
+KERNELS = ("kernels", "losses", "messages", "nodes", "ranking", "shares")
 NAME = "finrec_kernels.dll" if sys.platform == "win32" else "libfinrec_kernels.so"
 
 _X86 = ("x86_64", "amd64", "i686")

@@ -18,7 +18,7 @@ from finrec_dgl.kernels.build import NAME
 LEVELS = ("plain", "AVX2", "AVX-512")
 MOST_HEADS = 128
 MOST_COLUMNS = 4096
-_INTERFACE = 13
+_INTERFACE = 14
 _KINDS = {"float32": "f32", "float64": "f64", "bfloat16": "bf16"}
 _MEND = "install again where a C++ compiler is found, or set kernels to auto, torch or dgl"
 

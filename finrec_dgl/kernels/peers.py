@@ -230,13 +230,13 @@ def peer_sum(
 ) -> Tensor:
     """Sum what peers took up.
 
-    out[b, h, i] = sum over peers v_j of seed b of share[b, j, h] fade[h, e], with e the edge of v_j
+    out[h, b, i] = sum over peers v_j of seed b of share[h, b, j] fade[h, e], with e the edge of v_j
     and i.
 
     Parameters
     ----------
     share : Tensor
-        float [n, k, heads].
+        float [heads, n, k].
     peers : Tensor
         int32 [n, k], -1 for none.
     user_items : Ragged
@@ -251,7 +251,7 @@ def peer_sum(
     Returns
     -------
     Tensor
-        float [n, heads, n_items].
+        float [heads, n, n_items].
     """
     native = share.dtype == torch.float32 and choose(kernels, share, fade) == "native"
     out: Tensor
@@ -259,11 +259,11 @@ def peer_sum(
         out = _NativePeerSum.apply(share, peers, user_items, fade, n_items)
         return out
     slot, item, places = _edges_of(peers, user_items)
-    n, k, heads = share.shape
-    each = share.reshape(n * k, heads)[slot] * fade[:, places].T
-    out = share.new_zeros(n * n_items, heads)
-    out = out.index_add(0, slot // max(k, 1) * n_items + item, each)
-    return out.view(n, n_items, heads).transpose(1, 2)
+    heads, n, k = share.shape
+    each = share.reshape(heads, n * k)[:, slot] * fade[:, places]
+    out = share.new_zeros(heads, n * n_items)
+    out = out.index_add(1, slot // max(k, 1) * n_items + item, each)
+    return out.view(heads, n, n_items)
 
 
 class _NativePeerSum(torch.autograd.Function):
@@ -273,10 +273,10 @@ class _NativePeerSum(torch.autograd.Function):
     def forward(
         ctx: Any, share: Tensor, peers: Tensor, user_items: Ragged, fade: Tensor, n_items: int
     ) -> Tensor:
-        n, k, heads = share.shape
+        heads, n, k = share.shape
         ctx.given = (*(n, n_items, k, heads, fade.shape[1]), peers)
         ctx.given += (user_items.indptr, user_items.values, fade.contiguous())
-        out = share.new_zeros(n, heads, n_items)
+        out = share.new_zeros(heads, n, n_items)
         threads = torch.get_num_threads()
         find_library().call(
             "finrec_peer_sum", threads, *ctx.given, share.detach().contiguous(), out
@@ -287,7 +287,7 @@ class _NativePeerSum(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         n, _, k, heads = ctx.given[:4]
-        to_share = grad.new_empty(n, k, heads)
+        to_share = grad.new_empty(heads, n, k)
         threads = torch.get_num_threads()
         find_library().call(
             "finrec_peer_sum_grad", threads, *ctx.given, grad.contiguous(), to_share

@@ -1,4 +1,4 @@
-"""Logarithms of sums of exponentials, by row and of some columns, by native code or PyTorch."""
+"""Softmax by row and of some columns, and logarithms of such sums by native code or PyTorch."""
 
 from __future__ import annotations
 
@@ -27,6 +27,44 @@ def log_sums(scores: Tensor, allowed: Tensor, *, kernels: str = "auto") -> Tenso
     there = scores.numel() > 0 and choose(kernels, scores) == "native"
     found: Tensor = (_Native if there else _Plain).apply(scores, allowed)
     return found
+
+
+def softmax_of(scores: Tensor, allowed: Tensor) -> Tensor:
+    """Return the softmax over the allowed columns, 0 for others and where none is.
+
+    Its gradient is the same to the bit on any number of threads, which that of PyTorch's is not at
+    some widths.
+
+    Parameters
+    ----------
+    scores : Tensor
+        float [..., R, K].
+    allowed : Tensor
+        bool [R, K].
+
+    Returns
+    -------
+    Tensor
+        float [..., R, K].
+    """
+    found: Tensor = _Softmax.apply(scores, allowed)
+    return found
+
+
+class _Softmax(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, scores: Tensor, allowed: Tensor) -> Tensor:
+        share = torch.softmax(scores.masked_fill(~allowed, -1e9), dim=-1)
+        share = share.masked_fill_(~allowed, 0.0)
+        ctx.save_for_backward(share)
+        return share
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (share,) = ctx.saved_tensors
+        through = gradient * share
+        return torch.addcmul(through, share, through.sum(-1, keepdim=True), value=-1), None
 
 
 class _Native(torch.autograd.Function):

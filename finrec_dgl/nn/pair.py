@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from finrec_dgl.base.progress import SILENT, Progress
+from finrec_dgl.kernels.channels import weighted_sum
 from finrec_dgl.kernels.ragged import Ragged, row_numbers
 from finrec_dgl.kernels.slots import SparseRows, slot_sum, slot_top
 from finrec_dgl.nn.config import HybridConfig
@@ -27,7 +28,7 @@ from finrec_dgl.relations import (
     Slots,
     relations_of,
 )
-from finrec_dgl.relations.base import GRAPH_ATTENTION, GRAPH_CONVOLUTION, PSEUDO, TEXT
+from finrec_dgl.relations.base import GRAPH_ATTENTION, GRAPH_CONVOLUTION, PSEUDO, TEXT, joined
 from finrec_dgl.relations.candidates import candidates, with_targets
 from finrec_dgl.relations.peers import PEER_FEATURES
 from finrec_dgl.relations.pseudo import Pseudo
@@ -218,7 +219,7 @@ class PairRecommender(HybridRecommender):
         return Evidence(
             batch,
             seeds.covariates(),
-            torch.cat(pairs, dim=-1) if pairs else none.expand(len(seeds), batch.width, 0),
+            joined(pairs) if pairs else none.expand(len(seeds), batch.width, 0),
             items,
             sampled,
             text,
@@ -349,14 +350,14 @@ class PairRecommender(HybridRecommender):
         """
         slots = cast(Slots, evidence.batch.slots)
         floor, items = self._floor(evidence.covariates)
-        base = floor + torch.einsum("bic,bc->bi", evidence.items[slots.at], items)
+        base = floor + weighted_sum(evidence.items[slots.at], items)
         known = slots.item.masked_fill(~slots.candidates, -1)
         n, count = known.shape
         rows = Ragged(torch.arange(n + 1, device=known.device) * count, known.reshape(-1))
         none = Ragged(torch.zeros(n + 1, dtype=torch.long, device=known.device), known[:0, 0])
         moved, _ = slot_sum(rows, (graph - base).reshape(1, -1), carried.kernel, slots.item, none)
         kernel = moved[:, 0] + floor * carried.reached
-        kernel = kernel + torch.einsum("bic,bc->bi", carried.items, items)
+        kernel = kernel + weighted_sum(carried.items, items)
         text = self.carry.sum() * kernel + cast(Tensor, evidence.text) @ self.told + self.offset
         return torch.lerp(graph, text, carried.share.expand_as(text))
 
@@ -390,16 +391,15 @@ class PairRecommender(HybridRecommender):
             start += count
             if one.learned:
                 found = self._learned(one, evidence)
-                graph = graph + torch.einsum("bic,bc->bi", found, by)
+                graph = graph + weighted_sum(found, by)
             else:
                 (items if one.per_item else pairs).append(by)
         if items and slots is None:
             graph = graph + torch.cat(items, dim=1) @ evidence.items.T
         elif items and slots is not None:
-            rows = evidence.items[slots.at]  # [B, C, channels]
-            graph = graph + torch.einsum("bic,bc->bi", rows, torch.cat(items, dim=1))
+            graph = graph + weighted_sum(evidence.items[slots.at], torch.cat(items, dim=1))
         if pairs:
-            graph = graph + torch.einsum("bic,bc->bi", evidence.pairs, torch.cat(pairs, dim=1))
+            graph = graph + weighted_sum(evidence.pairs, torch.cat(pairs, dim=1))
         return graph
 
     def _learned(self, one: Relation, evidence: Evidence) -> Tensor:

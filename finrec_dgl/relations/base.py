@@ -202,5 +202,15 @@ def relations_of(config: PairConfig, shape: ModelShape) -> list[Relation]:
 
 
 def stacked(channels: list[Tensor]) -> Tensor:
-    """Return channels [B, C] each as [B, C, channels]."""
-    return torch.stack(channels, dim=-1)
+    """Return channels [B, C] each as [B, C, channels].
+
+    In memory each channel lies by itself, as sums over channels read them fastest.
+    """
+    if len(channels) == 1:
+        return channels[0].unsqueeze(-1)
+    return torch.stack(channels).movedim(0, -1)
+
+
+def joined(channels: list[Tensor]) -> Tensor:
+    """Return channels [B, C, some] of several relations side by side, laid out as ``stacked``."""
+    return torch.cat([one.movedim(-1, 0) for one in channels]).movedim(0, -1)

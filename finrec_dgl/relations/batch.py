@@ -10,6 +10,7 @@ from torch import Tensor
 
 from finrec_dgl.kernels.peers import pair_dots
 from finrec_dgl.kernels.ragged import Ragged
+from finrec_dgl.kernels.shares import LEAST, log_shares
 from finrec_dgl.kernels.slots import SparseRows, slot_sum
 from finrec_dgl.relations.view import GraphTensors, Seeds
 
@@ -125,7 +126,7 @@ class SeedBatch:
         Parameters
         ----------
         message : Tensor
-            float [B, C].
+            float [B, C]; without slots also [heads, B, C], with a ``floor`` [heads].
         total : Tensor, optional
             float [B]: the sum of the messages over all free items. Without it, where there are
             slots, shares are among the candidates.
@@ -135,7 +136,7 @@ class SeedBatch:
         Returns
         -------
         Tensor
-            float [B, C].
+            In the shape of ``message``.
         """
         if self.slots is None:
             return log_share(message, self.free, floor)
@@ -155,21 +156,20 @@ def log_share(message: Tensor, free: Tensor, floor: Tensor | float = FLOOR) -> T
     Parameters
     ----------
     message : Tensor
-        float [B, n_items].
+        float [B, n_items], or [heads, B, n_items].
     free : Tensor
         bool [B, n_items].
     floor : Tensor or float
-        The share of an item without a message.
+        The share of an item without a message; of heads float [heads].
 
     Returns
     -------
     Tensor
-        float [B, n_items].
+        In the shape of ``message``.
     """
-    total = (message.clamp(min=0) * free).sum(1, keepdim=True)
-    return share_of(message, total, free.sum(1, keepdim=True), floor)
+    return log_shares(message, free, floor)
 
 
 def share_of(message: Tensor, total: Tensor, count: Tensor, floor: Tensor | float) -> Tensor:
     """Return log( x / total * count + floor ), x = max(message, 0); all float [B, C] or [B, 1]."""
-    return torch.log(message.clamp(min=0) * (count / total.clamp(min=1e-9)) + floor)
+    return torch.log(message.clamp(min=0) * (count / total.clamp(min=LEAST)) + floor)

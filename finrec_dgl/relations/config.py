@@ -66,7 +66,7 @@ class PairConfig:
     peer_half_lives: tuple[float, ...] = (30.0, 90.0)
     short_half_life: float = 7.0
     peers: int = 256
-    ease: tuple[float, ...] = (100.0, 300.0, 1000.0, 3000.0)
+    ease: tuple[float, ...] = (300.0,)
     ease_near: int = 0
     ease_users: float = 0.0
     holding_half_lives: tuple[float, ...] = (15.0, 60.0, 200.0, 0.0)

@@ -6,9 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from finrec_dgl.kernels.channels import weighted_sum
 from finrec_dgl.kernels.peers import PeerQuery, near_users, pair_dots, peer_sum, shared_items
 from finrec_dgl.kernels.ragged import Ragged
 from finrec_dgl.kernels.slots import SparseRows, slot_top
+from finrec_dgl.kernels.softmax import softmax_of
 from finrec_dgl.relations.base import (
     GRAPH_ATTENTION,
     ModelShape,
@@ -69,7 +71,7 @@ class Peers(Relation):
     def propose(self, batch: SeedBatch, count: int) -> Tensor:
         peers, features, *rows = self.sample(batch)
         with torch.no_grad():
-            share = self._attention(peers, features).mean(dim=2)
+            share = self._attention(peers, features).mean(dim=0)
         matrix = SparseRows(rows[0], rows[1], rows[2].mean(dim=0), batch.view.n_items)
         return slot_top(_flat(peers, rows[3]), share.reshape(-1), matrix, batch.seeds.known, count)
 
@@ -169,33 +171,27 @@ class Peers(Relation):
     def forward(self, batch: SeedBatch, sampled: Tensor | tuple[Tensor, ...]) -> Tensor:
         peers, features, *rows = sampled
         share = self._attention(peers, features)
-        found: list[tuple[Tensor, Tensor | None]]
+        floor = self.floor.exp()
         if batch.slots is None:
-            found = [(one, None) for one in self._messages(batch.view, share, peers)]
-        else:
-            matrix = SparseRows(rows[0], rows[1], rows[2], batch.view.n_items)
-            weight = share.reshape(-1, share.shape[2]).T
-            found = [*batch.sums(_flat(peers, rows[3]), weight, matrix)]
-        floors = self.floor.exp()
-        return stacked(
-            [
-                batch.log_share(message, total, floors[head])
-                for head, (message, total) in enumerate(found)
-            ]
-        )
+            message = self._messages(batch.view, share, peers)
+            return batch.log_share(message, floor=floor).movedim(0, -1)
+        matrix = SparseRows(rows[0], rows[1], rows[2], batch.view.n_items)
+        found = batch.sums(_flat(peers, rows[3]), share.reshape(len(share), -1), matrix)
+        each = zip(found, floor, strict=True)
+        return stacked([batch.log_share(*sums, floor=one) for sums, one in each])
 
     def _attention(self, peers: Tensor, features: Tensor) -> Tensor:
-        """Return alpha_uv of each head, float [B, k, heads], 0 for absent peers."""
-        absent = (peers < 0).unsqueeze(-1)
-        logit = (features @ self.query.T).masked_fill(absent, -1e9)
-        # where nobody is present, the softmax is even over the absent
-        return torch.softmax(logit, dim=1).masked_fill(absent, 0.0)
+        """Return alpha_uv of each head, float [heads, B, k], 0 for absent peers."""
+        # a sum for each seed, and not one product for all: the same on any number of threads
+        queries = (one.expand(len(peers), -1) for one in self.query)
+        logit = torch.stack([weighted_sum(features, one) for one in queries])
+        return softmax_of(logit, peers >= 0)
 
     def _messages(self, view: GraphTensors, share: Tensor, peers: Tensor) -> Tensor:
         """Return the messages to all items, float [heads, B, n_items]."""
         user_items, _ = view.peer_items
         kernel = view.kept("peer kernels", lambda: self._kernels(view))
-        return peer_sum(share, peers, user_items, kernel, view.n_items).transpose(0, 1)
+        return peer_sum(share, peers, user_items, kernel, view.n_items)
 
     def _kernels(self, view: GraphTensors) -> Tensor:
         """Return kappa_h of the age of each edge, float32 [heads, edges of ``peer_items``].

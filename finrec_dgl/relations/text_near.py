@@ -60,7 +60,7 @@ def description(view: GraphTensors, config: PairConfig) -> Tensor:
 
 def described(view: GraphTensors, config: PairConfig) -> Tensor:
     """Return bool [I]: the items with a text, a category or, where they count, a number."""
-    return description(view, config).any(dim=1)
+    return view.kept("described", lambda: description(view, config).any(dim=1))
 
 
 def item_texts(view: GraphTensors) -> tuple[Tensor, Tensor]:
@@ -216,28 +216,28 @@ class TextMaps:
     kernel : Tensor
         [I, C]: the column of item i holds softmax_j(sharpness * cosine(i, j)) over other items j
         with interactions.
-    known : Tensor
-        bool [I]: the items with interactions and a text.
     smoother : Tensor
-        [I, C]: a ridge regression on descriptions, fitted to ``known``; an item's own score has no
-        part in its fitted one (leave-one-out).
+        [I, C]: a ridge regression on descriptions, fitted to items with interactions and a text;
+        their mean score is what it is centred at. An item's own score has no part in its fitted
+        one but by that mean (leave-one-out).
     """
 
     def __init__(self, view: GraphTensors, columns: Tensor, config: PairConfig) -> None:
         text = description(view, config)
-        self.known = (view.item_count > 0) & text.any(dim=1)
+        known = (view.item_count > 0) & text.any(dim=1)
         logit = config.text_sharpness * (text @ text[columns].T)
-        logit = logit.masked_fill(~self.known.unsqueeze(1), -1e9)
+        logit = logit.masked_fill(~known.unsqueeze(1), -1e9)
         logit[columns, torch.arange(len(columns), device=view.device)] = -1e9
         self.kernel = torch.softmax(logit, dim=0)
-        described, known, into = (one.cpu().numpy() for one in (text, self.known, columns))
-        self.smoother = view.tensor(_ridge(described, known, into, config.text_penalty))
+        rows, there, into = (one.cpu().numpy() for one in (text, known, columns))
+        centred = view.tensor(_ridge(rows, there, into, config.text_penalty))
+        # mean + (scores - mean) @ centred, as one product
+        mean = known / known.sum().clamp(min=1)
+        self.smoother = centred + mean.unsqueeze(1) * (1 - centred.sum(dim=0))
 
     def __call__(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scores [B, C] by the kernel, and by the regression, of ``scores`` [B, I]."""
-        mean = (scores * self.known).sum(1, keepdim=True) / self.known.sum().clamp(min=1)
-        regressed = mean + ((scores - mean) * self.known) @ self.smoother
-        return scores @ self.kernel, regressed
+        return scores @ self.kernel, scores @ self.smoother
 
 
 def _ridge(text: np.ndarray, known: np.ndarray, columns: np.ndarray, penalty: float) -> np.ndarray:

@@ -16,19 +16,23 @@ from typing import cast
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from finrec_dgl.base.errors import DataError
+from finrec_dgl.base.memory import reused_memory
 from finrec_dgl.base.progress import SILENT, Progress
 from finrec_dgl.dataset import Dataset, Snapshot
 from finrec_dgl.dataset.snapshot import pair_keys, without_nodes, without_pairs
 from finrec_dgl.dataset.windows import FEWEST_USERS, Window, each_window, hidden_windows
+from finrec_dgl.kernels import log_sums
 from finrec_dgl.kernels.ragged import Ragged
 from finrec_dgl.nn import Asked, HybridRecommender, PseudoLabeler, PseudoTargets
 from finrec_dgl.relations import GraphTensors, Slots, pseudo_loss
 from finrec_dgl.training.config import TrainConfig
 from finrec_dgl.training.losses import recommendation_loss
 from finrec_dgl.training.step import JointLoss
+
+_COLD_USERS = 0.25
+"""The share of a window's users that text's own weights learn from: there are few of them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,8 +192,10 @@ def each_episode(dataset: Dataset, snapshot: Snapshot, config: TrainConfig) -> I
             rng = np.random.default_rng((config.seed, number))
             hidden = rng.random(dataset.n_items) < share
             cold = without_nodes(one.snapshot, "item", hidden)
-            yield replace(whole, snapshot=cold, cold=True)
-            del cold
+            few = max(1, int(_COLD_USERS * config.window_users))
+            again = episode_of(one, cold, few, config.seed + number)
+            yield replace(again, cold=True)
+            del cold, again
         del one, whole
     if none:
         raise DataError(
@@ -229,12 +235,9 @@ def listwise_loss(
     for several items, its part of the sum over all is theirs.
     """
     columns = columns or columns_of(episode, None)
-    masked = scores.masked_fill(~columns.allowed, -1e9)
-    if columns.offset is None:
-        each = functional.log_softmax(masked, dim=1)[episode.row, columns.target]
-    else:
-        total = torch.logsumexp(masked + columns.offset, dim=1)
-        each = scores[episode.row, columns.target] - total[episode.row]
+    offset = scores if columns.offset is None else scores + columns.offset
+    total = log_sums(offset, columns.allowed)
+    each = scores[episode.row, columns.target] - total[episode.row]
     if floor:
         each = torch.logaddexp(each, torch.full_like(each, math.log(floor)))
     return -(each * episode.weight).sum()
@@ -309,8 +312,9 @@ class Backtest:
     def epoch(self, epoch: int) -> Iterator[tuple[JointLoss, int]]:
         """The joint loss of each batch and how many targets it has."""
         order = np.random.default_rng((self.config.seed, epoch)).permutation(len(self.batches))
-        for number in order.tolist():
-            yield self._loss(self.batches[number]), len(self.batches[number].episode.row)
+        with reused_memory():
+            for number in order.tolist():
+                yield self._loss(self.batches[number]), len(self.batches[number].episode.row)
 
     def _window(self, episode: Episode, number: int, progress: Progress, name: str) -> list[_Batch]:
         """The batches of one window; what its relations learn, they learn of its own past."""

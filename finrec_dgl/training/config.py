@@ -133,9 +133,9 @@ class TrainConfig:
     clip: float = 1.0
     steps: int = 0
     valid_users: int = 50_000
-    epochs: int = 15
+    epochs: int = 10
     patience: int = 8
-    average: int = 7
+    average: int = 5
     refit: bool = True
     seed: int = 0
 

@@ -148,7 +148,7 @@ def random_sum(near, k, heads, seed):
     rng = np.random.default_rng(seed)
     n, edges = len(near.seeds), sum(map(len, near.held))
     chosen = torch.from_numpy(rng.integers(-1, near.users, (n, k)).astype(np.int32))
-    shapes = ((n, k, heads), (heads, edges), (n, heads, near.items))
+    shapes = ((heads, n, k), (heads, edges), (heads, n, near.items))
     share, fade, grad = (
         torch.from_numpy(rng.normal(size=one).astype(np.float32)) for one in shapes
     )
@@ -172,8 +172,8 @@ def test_peer_sums_and_gradients_by_loops(kernels, near, k, heads, seed):
         user = int(chosen[b, j])
         for place, item in enumerate(near.held[user] if user >= 0 else [], begin[user]):
             for h in range(heads):
-                expected[b, h, item] += float(share[b, j, h].detach()) * float(fade[h, place])
-                to_share[b, j, h] += float(fade[h, place]) * float(grad[b, h, item])
+                expected[h, b, item] += float(share[h, b, j].detach()) * float(fade[h, place])
+                to_share[h, b, j] += float(fade[h, place]) * float(grad[h, b, item])
     np.testing.assert_allclose(out.detach(), expected, atol=1e-4)
     np.testing.assert_allclose(found, to_share, atol=1e-4)
 
@@ -279,7 +279,7 @@ def test_nothing_to_read_is_no_error(kernels, seeds):
         ragged(near.histories), found, user_items, torch.from_numpy(near.item_weight), kernels
     )
     assert not shared.any()
-    share = torch.ones(seeds, 3, 2, requires_grad=True)
+    share = torch.ones(2, seeds, 3, requires_grad=True)
     out = peer_sum(share, found, user_items, torch.zeros(2, 0), 2, kernels)
     assert not out.any()
     out.sum().backward()

@@ -9,6 +9,7 @@ from kernel_relations import needs_native
 from finrec_dgl.base.errors import UsageError
 from finrec_dgl.kernels import log_sums
 from finrec_dgl.kernels.library import find_library
+from finrec_dgl.kernels.softmax import softmax_of
 
 KERNELS = [pytest.param("native", marks=needs_native), "torch"]
 
@@ -108,3 +109,34 @@ def test_shapes_that_do_not_fit_are_refused():
     for allowed in (torch.ones(3, 4), torch.ones(3, 5, dtype=torch.bool)):
         with pytest.raises(UsageError, match="one shape"):
             log_sums(torch.zeros(3, 4), allowed)
+
+
+@pytest.mark.parametrize("heads", [(), (2,)])
+def test_softmax_of_some_columns(heads):
+    """Catches absent columns that have a share or pass on a gradient, and rows of none."""
+    torch.manual_seed(0)
+    scores = torch.randn(*heads, 4, 9, dtype=torch.float64, requires_grad=True)
+    allowed = torch.rand(4, 9) < 0.6
+    allowed[1], allowed[2] = False, True
+    found = softmax_of(scores, allowed)
+    expected = torch.softmax(scores.masked_fill(~allowed, -math.inf), dim=-1).nan_to_num(0.0)
+    torch.testing.assert_close(found, expected)
+    assert torch.autograd.gradcheck(lambda one: softmax_of(one, allowed), scores)
+
+
+@pytest.mark.parametrize("columns", [30, 256])
+def test_the_softmax_has_the_same_bits_on_any_number_of_threads(columns):
+    """Catches PyTorch's own gradient, of which widths beside the vectors' depend on threads."""
+    torch.manual_seed(0)
+    scores = torch.randn(2, 40, columns, requires_grad=True)
+    gradient, allowed = torch.randn(2, 40, columns), torch.rand(40, columns) < 0.9
+    before, found = torch.get_num_threads(), []
+    try:
+        for count in (1, 2, 3):
+            torch.set_num_threads(count)
+            share = softmax_of(scores, allowed)
+            found.append((share, *torch.autograd.grad(share, scores, gradient)))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))

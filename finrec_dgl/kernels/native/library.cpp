@@ -15,6 +15,7 @@
 #include "losses.h"
 #include "messages.h"
 #include "ranking.h"
+#include "shares.h"
 
 namespace {
 
@@ -50,6 +51,10 @@ const RankingTable& ranking_table(int64_t level) {
 }
 
 const LossTable& loss_table(int64_t level) { return table_of<LossTable>(level, TABLES(_losses)); }
+
+const ShareTable& share_table(int64_t level) {
+    return table_of<ShareTable>(level, TABLES(_shares));
+}
 
 const MessageTable& message_table(int64_t level) {
     return table_of<MessageTable>(level, TABLES(_messages));
@@ -108,7 +113,7 @@ const Ranking<double>& ranking<double>(int64_t level) {
 }  // namespace
 
 // raised whenever a signature below changes
-EXPORT int64_t finrec_interface() { return 13; }
+EXPORT int64_t finrec_interface() { return 14; }
 
 EXPORT int64_t finrec_level() { return best_level(); }
 
@@ -397,6 +402,44 @@ MIX_GRAD(finrec_mix_grad_f64, double)
 
 LOSSES(f32, float)
 LOSSES(f64, double)
+
+// messages [rows, columns], `stride` from row to row, of which those add up that are free; and
+// channels [channels, rows, columns], each with a weight for each row
+#define SHARES(kind, T)                                                                           \
+    EXPORT void finrec_log_shares_##kind(int64_t level, int64_t threads, int64_t rows,            \
+                                         int64_t columns, int64_t stride, const T* messages,      \
+                                         const uint8_t* free, double floor, T* total, T* count,   \
+                                         T* out) {                                                \
+        share_table(level).kind.log_shares(                                                       \
+            {rows, columns, stride, messages, free, floor, int(threads)}, total, count, out);     \
+    }                                                                                             \
+    EXPORT void finrec_log_shares_grad_##kind(                                                    \
+        int64_t level, int64_t threads, int64_t rows, int64_t columns, int64_t stride,            \
+        const T* messages, const uint8_t* free, double floor, const T* total, const T* count,     \
+        const T* gradient, T* to_messages, T* to_floor) {                                         \
+        share_table(level).kind.log_shares_grad(                                                  \
+            {rows, columns, stride, messages, free, floor, int(threads)}, total, count, gradient, \
+            to_messages, to_floor);                                                               \
+    }                                                                                             \
+    EXPORT void finrec_weighted_sum_##kind(int64_t level, int64_t threads, int64_t channels,      \
+                                           int64_t rows, int64_t columns, int64_t channel_stride, \
+                                           int64_t row_stride, const T* values, const T* weight,  \
+                                           T* out) {                                              \
+        share_table(level).kind.weighted_sum(                                                     \
+            {channels, rows, columns, channel_stride, row_stride, values, int(threads)}, weight,  \
+            out);                                                                                 \
+    }                                                                                             \
+    EXPORT void finrec_weighted_sum_grad_##kind(                                                  \
+        int64_t level, int64_t threads, int64_t channels, int64_t rows, int64_t columns,          \
+        int64_t channel_stride, int64_t row_stride, const T* values, const T* gradient,           \
+        T* to_weight) {                                                                           \
+        share_table(level).kind.weighted_sum_grad(                                                \
+            {channels, rows, columns, channel_stride, row_stride, values, int(threads)},          \
+            gradient, to_weight);                                                                 \
+    }
+
+SHARES(f32, float)
+SHARES(f64, double)
 
 // whether the functions below may be called: AVX-512 with VNNI
 EXPORT int64_t finrec_int8() {

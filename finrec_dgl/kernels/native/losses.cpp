@@ -4,41 +4,9 @@
 
 #include <math.h>
 
-#include "lanes.h"
+#include "masked.h"
 
 namespace {
-
-// L scores of which `mask` count; fewer than L at the end of a row, the others do not count.
-template <class T, int L>
-struct Some {
-    typedef typename Lanes<T, L>::V V;
-    typedef typename Lanes<T, L>::I I;
-    V score;
-    I mask;
-
-    static inline I flags(const uint8_t* allowed) {
-        typedef uint8_t Bytes __attribute__((vector_size(L)));
-        Bytes bytes;
-        __builtin_memcpy(&bytes, allowed, L);
-        return (I)(__builtin_convertvector(bytes, I) != I{});
-    }
-    static inline Some whole(const T* scores, const uint8_t* allowed) {
-        return {Lanes<T, L>::load(scores), flags(allowed)};
-    }
-    static inline Some rest(const T* scores, const uint8_t* allowed, int64_t n) {
-        T some[L] = {};
-        uint8_t count[L] = {};
-        for (int64_t k = 0; k < n; ++k) some[k] = scores[k], count[k] = allowed[k];
-        return whole(some, count);
-    }
-};
-
-template <class T, int L, class Visit>
-inline void each(const T* scores, const uint8_t* allowed, int64_t n, Visit visit) {
-    int64_t c = 0;
-    for (; c + L <= n; c += L) visit(Some<T, L>::whole(scores + c, allowed + c), c);
-    if (c < n) visit(Some<T, L>::rest(scores + c, allowed + c, n - c), c);
-}
 
 template <class T, int L>
 void log_sum_rows(const Compared<T>& one, T* total) {
@@ -52,14 +20,14 @@ void log_sum_rows(const Compared<T>& one, T* total) {
         const V none = Lanes<T, L>::all(-T(INFINITY));
         V most = none, sum = V{};
         each<T, L>(scores, allowed, one.columns, [&](const Some<T, L>& s, int64_t) {
-            const V counted = s.mask ? s.score : none;
+            const V counted = s.mask ? s.value : none;
             most = counted > most ? counted : most;
         });
         T top = most[0];
         for (int k = 1; k < L; ++k) top = most[k] > top ? most[k] : top;
         const V from = Lanes<T, L>::all(top);
         each<T, L>(scores, allowed, one.columns, [&](const Some<T, L>& s, int64_t) {
-            const V share = exponential<L>(s.score - from);
+            const V share = exponential<L>(s.value - from);
             sum += s.mask ? share : V{};
         });
         total[i] = top + T(log(Lanes<T, L>::total(sum)));
@@ -77,10 +45,9 @@ void log_sum_grad_rows(const Compared<T>& one, const T* total, const T* gradient
         T* to = to_scores + i * one.columns;
         each<T, L>(one.scores + i * one.columns, one.allowed + i * one.columns, one.columns,
                    [&](const Some<T, L>& s, int64_t c) {
-                       const V share = exponential<L>(s.score - from) * factor;
+                       const V share = exponential<L>(s.value - from) * factor;
                        const V counted = s.mask ? share : V{};
-                       const int64_t n = one.columns - c;
-                       __builtin_memcpy(to + c, &counted, (n < L ? n : L) * sizeof(T));
+                       put<T, L>(to, c, one.columns, counted);
                    });
     }
 }

@@ -108,8 +108,8 @@ EXPORT void finrec_shared_items(int64_t threads, int64_t n, int64_t n_items, int
     }
 }
 
-// out[b, h, i] = sum over peers j of share[b, j, h] kernel[h, e] over the edges e of j with item i.
-// share: n * k * heads; kernel: heads * edges; out: n * heads * n_items, zero before.
+// out[h, b, i] = sum over peers j of share[h, b, j] kernel[h, e] over the edges e of j with item i.
+// share: heads * n * k; kernel: heads * edges; out: heads * n * n_items, zero before.
 EXPORT void finrec_peer_sum(int64_t threads, int64_t n, int64_t n_items, int64_t k, int64_t heads,
                             int64_t n_edges, const int32_t* peers, const int64_t* user_ptr,
                             const int32_t* user_items, const float* kernel, const float* share,
@@ -123,15 +123,15 @@ EXPORT void finrec_peer_sum(int64_t threads, int64_t n, int64_t n_items, int64_t
             if (peers[j] < 0) continue;
             const int64_t begin = user_ptr[peers[j]], end = user_ptr[peers[j] + 1];
             for (int64_t h = 0; h < heads; ++h) {
-                const float by = share[j * heads + h];
+                const float by = share[h * n * k + j];
                 const float* fade = kernel + h * n_edges;
-                float* to = out + (b * heads + h) * n_items;
+                float* to = out + (h * n + b) * n_items;
                 for (int64_t e = begin; e < end; ++e) to[user_items[e]] += by * fade[e];
             }
         }
 }
 
-// to_share[b, j, h] = sum over the edges e of peer j of kernel[h, e] grad[b, h, item of e]
+// to_share[h, b, j] = sum over the edges e of peer j of kernel[h, e] grad[h, b, item of e]
 EXPORT void finrec_peer_sum_grad(int64_t threads, int64_t n, int64_t n_items, int64_t k,
                                  int64_t heads, int64_t n_edges, const int32_t* peers,
                                  const int64_t* user_ptr, const int32_t* user_items,
@@ -146,11 +146,11 @@ EXPORT void finrec_peer_sum_grad(int64_t threads, int64_t n, int64_t n_items, in
                 float total = 0.0f;
                 if (peers[j] >= 0) {
                     const float* fade = kernel + h * n_edges;
-                    const float* from = grad + (b * heads + h) * n_items;
+                    const float* from = grad + (h * n + b) * n_items;
                     for (int64_t e = user_ptr[peers[j]]; e < user_ptr[peers[j] + 1]; ++e)
                         total += fade[e] * from[user_items[e]];
                 }
-                to_share[j * heads + h] = total;
+                to_share[h * n * k + j] = total;
             }
 }
 
