@@ -452,9 +452,9 @@ def gather(vectors: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
-    vectors = vectors.astype(np.float32)
-    length = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    wide = vectors.astype(np.float32)
+    length = np.sqrt(np.einsum("nd,nd->n", wide, wide))
     # sums of opposite vectors leave rounding errors, which say nothing
     length[~(length > 1e-6)] = np.inf
-    vectors /= length[:, None]
-    return vectors
+    wide /= length[:, None]
+    return wide

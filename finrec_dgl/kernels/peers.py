@@ -173,8 +173,8 @@ def shared_items(
 def pair_dots(left: Tensor, right: Tensor, peers: Tensor) -> Tensor:
     """Return the inner products of each seed with its peers.
 
-    Where there are few users, all products are made at once, which is quicker than to gather rows.
-    Without a gradient.
+    By PyTorch, where there are few users, all products are made at once, which is quicker than to
+    gather rows. Without a gradient.
 
     Parameters
     ----------
@@ -191,15 +191,13 @@ def pair_dots(left: Tensor, right: Tensor, peers: Tensor) -> Tensor:
         float [n, k].
     """
     n, k = peers.shape
-    if len(right) <= _FEW_USERS:
-        return (left @ right.T).gather(1, peers)
-    if left.dtype == torch.float32 and choose("auto", left, right) == "native":
+    if choose("auto", left, right) == "native":
         found = left.new_empty(n, k)
         given = (left.contiguous(), right.contiguous(), peers.contiguous(), found)
-        find_library().call(
-            "finrec_pair_dots", torch.get_num_threads(), n, k, left.shape[1], *given
-        )
+        find_library().compute("finrec_pair_dots", left, n, k, left.shape[1], *given)
         return found
+    if len(right) <= _FEW_USERS:
+        return (left @ right.T).gather(1, peers)
     step = max(1, _AT_ONCE // max(k * right.shape[1], 1))
     parts = [
         torch.bmm(right[peers[start : start + step]], left[start : start + step].unsqueeze(2))

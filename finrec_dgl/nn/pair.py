@@ -71,6 +71,8 @@ class Evidence:
     text : Tensor or None
         float32 [B, T, 4]: what texts say of the T items that have a share of text; of all C slots
         where there are any.
+    new : NewItems or None
+        The T items, and how scores are taken over to them; None without any, or with slots.
     carried : CarriedText or None
         How scores are taken over to such items, where there are slots.
     """
@@ -81,7 +83,20 @@ class Evidence:
     items: Tensor
     sampled: Mapping[str, Tensor | tuple[Tensor, ...]]
     text: Tensor | None
+    new: NewItems | None = None
     carried: CarriedText | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class NewItems:
+    """The items that have a share of text.
+
+    ``columns`` int64 [T]: which; ``share`` float32 [T]: g_i; ``maps``: take scores over to them.
+    """
+
+    columns: Tensor
+    share: Tensor
+    maps: TextMaps
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,13 +224,11 @@ class PairRecommender(HybridRecommender):
         ]
         items = view.kept("item channels", lambda: self._item_channels(batch))
         none = torch.zeros(0, device=view.device)
-        columns = self.text_columns(view)
-        carried = self._carried(batch, items)
-        text = None
+        new, carried, text = self._new(view), self._carried(batch, items), None
         if carried is not None:
             text = slot_text_messages(batch, self._sparse_maps(view), self.config.pair)
-        elif columns is not None:
-            text = text_messages(batch, self.config.pair)[:, columns]
+        elif new is not None:
+            text = text_messages(batch, self.config.pair)[:, new.columns]
         return Evidence(
             batch,
             seeds.covariates(),
@@ -223,8 +236,21 @@ class PairRecommender(HybridRecommender):
             items,
             sampled,
             text,
+            new,
             carried,
         )
+
+    def _new(self, view: GraphTensors) -> NewItems | None:
+        """The items that have a share of text, where all items are scored; None without any."""
+        columns = self.text_columns(view)
+        if columns is None:
+            return None
+
+        def make() -> NewItems:
+            maps = TextMaps(view, columns, self.config.pair)
+            return NewItems(columns, self.text_share(view)[columns], maps)
+
+        return view.kept("new items", make)
 
     def _carried(self, batch: SeedBatch, items: Tensor) -> CarriedText | None:
         """How text takes scores over at the slots of ``batch``; None without slots or text."""
@@ -325,22 +351,18 @@ class PairRecommender(HybridRecommender):
         ``text_only``: without a gradient for the weights of channels, so that a graph of which
         items were taken away does not teach them.
         """
-        view = evidence.batch.view
         with torch.set_grad_enabled(torch.is_grad_enabled() and not text_only):
             graph = self._graph_scores(evidence)
         if evidence.carried is not None:
             return self._with_text(evidence, graph, evidence.carried)
-        columns = self.text_columns(view)
-        if columns is None or evidence.text is None:
+        new = evidence.new
+        if new is None or evidence.text is None:
             return graph
-        maps = view.kept("text maps", lambda: TextMaps(view, columns, self.config.pair))
-        kernel, regressed = maps(graph)
+        kernel, regressed = new.maps(graph)
         text = self.carry[0] * kernel + self.carry[1] * regressed
         text = text + evidence.text @ self.told + self.offset
-        share = self.text_share(view)[columns]
-        return graph.index_copy(
-            1, columns, torch.lerp(graph[:, columns], text, share.expand_as(text))
-        )
+        mixed = torch.lerp(graph[:, new.columns], text, new.share.expand_as(text))
+        return graph.index_copy(1, new.columns, mixed)
 
     def _with_text(self, evidence: Evidence, graph: Tensor, carried: CarriedText) -> Tensor:
         """Return the scores float [B, C] where text has a share, of s_graph at the slots.

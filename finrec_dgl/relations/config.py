@@ -38,7 +38,7 @@ class PairConfig:
     ``cosine_users``       how much an active user's holdings count less in it: 0 all alike, 1 by
                            1 / d, as in random walks
     ``cosine_shrink``      pseudo-counts that hold back what few users tell in it
-    ``ranks``              rising: of the low-pass spectral filters, one each
+    ``ranks``              rising: of the low-pass spectral filters, one each; none by default
     ``vectors``            width of products' learned vectors, a filter of their own
                            (``finrec_dgl.nn.vectors``), learned anew in each world; 0: none
     ``vector_spread``      how much those of products held together count beside a product's own
@@ -73,7 +73,7 @@ class PairConfig:
     cosine_alpha: float = 0.7
     cosine_users: float = 0.0
     cosine_shrink: float = 10.0
-    ranks: tuple[int, ...] = (32,)
+    ranks: tuple[int, ...] = ()
     vectors: int = 0
     vector_spread: float = 100.0
     vector_temperature: float = 0.05

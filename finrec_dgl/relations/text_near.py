@@ -97,18 +97,24 @@ def _where_known(message: Tensor, there: Tensor, free: Tensor) -> Tensor:
 
 def _near(view: GraphTensors, config: PairConfig) -> Tensor:
     """float32 [I, I]: exp(sharpness * cosine) of descriptions, 0 for an item and itself."""
-    rows, known = description(view, config), described(view, config)
-    near = torch.exp(config.text_sharpness * (rows @ rows.T - 1)) * known * known.unsqueeze(1)
-    return near.fill_diagonal_(0.0)
+    known = described(view, config)
+    near = torch.exp(config.text_sharpness * (_cosines(view, config) - 1))
+    return near.mul_(known).mul_(known.unsqueeze(1)).fill_diagonal_(0.0)
+
+
+def _cosines(view: GraphTensors, config: PairConfig) -> Tensor:
+    """float32 [I, I]: inner products of descriptions."""
+    rows = description(view, config)
+    return view.kept("text cosines", lambda: rows @ rows.T)
 
 
 def _text_fit(view: GraphTensors, config: PairConfig) -> Tensor:
     """float32 [d, I]: (T^T T + penalty * U / d I)^-1 T^T X, users' texts T to interactions X."""
     text = view.snapshot.user_text
-    gram = (view.user_text.T @ view.user_text).double().cpu().numpy()
+    gram = (view.user_text.T @ view.user_text).cpu().numpy()
     scale = max(float(np.trace(gram)) / max(len(gram), 1), 1e-9)
-    gram[np.diag_indices_from(gram)] += config.text_penalty * scale
-    known = (view.snapshot.matrix().T @ text).T
+    gram[np.diag_indices_from(gram)] += np.float32(config.text_penalty * scale)
+    known = (view.snapshot.matrix().T @ text).T.astype(np.float32)
     return view.tensor(scipy.linalg.solve(gram, known, assume_a="pos"))
 
 
@@ -223,37 +229,46 @@ class TextMaps:
     """
 
     def __init__(self, view: GraphTensors, columns: Tensor, config: PairConfig) -> None:
-        text = description(view, config)
-        known = (view.item_count > 0) & text.any(dim=1)
-        logit = config.text_sharpness * (text @ text[columns].T)
+        cosine, there = _cosines(view, config), described(view, config)
+        known = (view.item_count > 0) & there
+        logit = config.text_sharpness * cosine[:, columns]
         logit = logit.masked_fill(~known.unsqueeze(1), -1e9)
         logit[columns, torch.arange(len(columns), device=view.device)] = -1e9
         self.kernel = torch.softmax(logit, dim=0)
-        rows, there, into = (one.cpu().numpy() for one in (text, known, columns))
-        centred = view.tensor(_ridge(rows, there, into, config.text_penalty))
-        # mean + (scores - mean) @ centred, as one product
+        centred = _centred(cosine, known) * there * there.unsqueeze(1)
+        products, rows, into = (one.cpu().numpy() for one in (centred, known, columns))
+        fitted = view.tensor(_ridge(products, rows, into, config.text_penalty))
+        # mean + (scores - mean) @ fitted, as one product
         mean = known / known.sum().clamp(min=1)
-        self.smoother = centred + mean.unsqueeze(1) * (1 - centred.sum(dim=0))
+        self.smoother = fitted + mean.unsqueeze(1) * (1 - fitted.sum(dim=0))
 
     def __call__(self, scores: Tensor) -> tuple[Tensor, Tensor]:
         """Return the scores [B, C] by the kernel, and by the regression, of ``scores`` [B, I]."""
         return scores @ self.kernel, scores @ self.smoother
 
 
-def _ridge(text: np.ndarray, known: np.ndarray, columns: np.ndarray, penalty: float) -> np.ndarray:
+def _centred(products: Tensor, known: Tensor) -> Tensor:
+    """Return inner products [I, I] of vectors, less the mean of the ``known`` ones: bool [I]."""
+    mean = products[:, known].mean(dim=1) if known.any() else products[:, 0] * 0
+    middle = mean[known].mean() if known.any() else mean.sum()
+    return products - mean - mean.unsqueeze(1) + middle
+
+
+def _ridge(
+    products: np.ndarray, known: np.ndarray, columns: np.ndarray, penalty: float
+) -> np.ndarray:
     """Return the leave-one-out smoother of a ridge regression on centred text, float32 [I, C].
 
     The column of item i holds what each known item's (centred) score adds to the fitted one of i.
-    With K = T T^T and H = K (K + penalty I)^-1: (H - diag H) / (1 - diag H) for known items.
+    With the inner products K of centred descriptions, float32 [I, I], and H = K (K + penalty I)^-1:
+    (H - diag H) / (1 - diag H) for known items.
     """
-    smoother = np.zeros((len(text), len(columns)), np.float32)
+    smoother = np.zeros((len(products), len(columns)), np.float32)
     rows = np.flatnonzero(known)
     if len(rows) < 2:
         return smoother
-    centred = (text - text[rows].mean(axis=0)) * np.any(text, axis=1)[:, None]
-    gram = centred[rows] @ centred[rows].T
-    penalised = gram + penalty * np.eye(len(rows), dtype=np.float32)
-    fitted = scipy.linalg.solve(penalised, centred[rows] @ centred[columns].T, assume_a="pos")
+    penalised = products[np.ix_(rows, rows)] + penalty * np.eye(len(rows), dtype=np.float32)
+    fitted = scipy.linalg.solve(penalised, products[np.ix_(rows, columns)], assume_a="pos")
     at = np.flatnonzero(known[columns])
     among = np.searchsorted(rows, columns[at])
     own = fitted[among, at]

@@ -217,6 +217,18 @@ def test_each_window_comes_once_more_with_other_items_known_by_text_alone(told, 
             assert len(one.snapshot.pairs) == len(whole.snapshot.pairs)
 
 
+def test_windows_of_text_alone_ask_for_a_quarter_of_the_users(told):
+    """Catches a window that trains few weights on as many users as the others."""
+    config = dataclasses.replace(
+        CONFIG,
+        window_users=40,
+        model=dataclasses.replace(CONFIG.model, pair=dataclasses.replace(PAIR, cold_share=0.5)),
+    )
+    every = episodes(told, told.snapshot("fit"), config)
+    assert {len(one.users) for one in every[::2]} == {40}
+    assert {len(one.users) for one in every[1::2]} == {10}
+
+
 def test_what_is_held_out_for_validation_is_in_no_episode_before_it(cold):
     """Catches held-out products with a past in training, or as targets of it."""
     hidden = cold.cold("valid")

@@ -404,7 +404,7 @@ LOSSES(f32, float)
 LOSSES(f64, double)
 
 // messages [rows, columns], `stride` from row to row, of which those add up that are free; and
-// channels [channels, rows, columns], each with a weight for each row
+// channels [channels, rows, columns], each with a weight for each row; and rows of two tables
 #define SHARES(kind, T)                                                                           \
     EXPORT void finrec_log_shares_##kind(int64_t level, int64_t threads, int64_t rows,            \
                                          int64_t columns, int64_t stride, const T* messages,      \
@@ -436,6 +436,11 @@ LOSSES(f64, double)
         share_table(level).kind.weighted_sum_grad(                                                \
             {channels, rows, columns, channel_stride, row_stride, values, int(threads)},          \
             gradient, to_weight);                                                                 \
+    }                                                                                             \
+    EXPORT void finrec_pair_dots_##kind(int64_t level, int64_t threads, int64_t rows, int64_t k,  \
+                                        int64_t width, const T* left, const T* right,             \
+                                        const int64_t* at, T* out) {                              \
+        share_table(level).kind.pair_dots({rows, k, width, left, right, int(threads)}, at, out);  \
     }
 
 SHARES(f32, float)

@@ -153,23 +153,3 @@ EXPORT void finrec_peer_sum_grad(int64_t threads, int64_t n, int64_t n_items, in
                 to_share[h * n * k + j] = total;
             }
 }
-
-// out[b, j] = inner product of row b of left [n, width] and row at[b, j] of right [.., width]
-EXPORT void finrec_pair_dots(int64_t threads, int64_t n, int64_t k, int64_t width,
-                             const float* left, const float* right, const int64_t* at, float* out) {
-    const int64_t used = threads_for(threads, n);
-#ifdef _OPENMP
-#pragma omp parallel for schedule(static) num_threads(int(used)) if (used > 1)
-#endif
-    for (int64_t b = 0; b < n; ++b)
-        for (int64_t j = b * k; j < (b + 1) * k; ++j) {
-            const float *one = left + b * width, *other = right + at[j] * width;
-            float part[8] = {};
-            int64_t c = 0;
-            for (; c + 8 <= width; c += 8)
-                for (int64_t i = 0; i < 8; ++i) part[i] += one[c + i] * other[c + i];
-            for (; c < width; ++c) part[0] += one[c] * other[c];
-            out[j] = ((part[0] + part[1]) + (part[2] + part[3])) +
-                     ((part[4] + part[5]) + (part[6] + part[7]));
-        }
-}

@@ -142,6 +142,22 @@ void weighted_sum_grad_rows(const Channels<T>& one, const T* gradient, T* to_wei
                 one.values + k * one.channel_stride + i * one.row_stride, one.columns);
 }
 
+template <class T, int L>
+void pair_dot_rows(const Pairs<T>& one, const int64_t* at, T* out) {
+#ifdef _OPENMP
+#pragma omp parallel for schedule(static) num_threads(one.threads) if (one.threads > 1)
+#endif
+    for (int64_t b = 0; b < one.rows; ++b)
+        for (int64_t j = b * one.k; j < (b + 1) * one.k; ++j)
+            out[j] = inner<T, L, T>(one.left + b * one.width, one.right + at[j] * one.width,
+                                    one.width);
+}
+
+template <class T>
+void pair_dots(const Pairs<T>& one, const int64_t* at, T* out) {
+    pair_dot_rows<T, FINREC_BYTES / sizeof(T)>(one, at, out);
+}
+
 template <class T>
 void weighted_sum(const Channels<T>& one, const T* weight, T* out) {
     weighted_sum_rows<T, FINREC_BYTES / sizeof(T)>(one, weight, out);
@@ -170,6 +186,8 @@ void log_shares_grad(const Shared<T>& one, const T* total, const T* count, const
 #define TABLE(name) JOINED(name)
 extern const ShareTable TABLE(FINREC_VARIANT);
 const ShareTable TABLE(FINREC_VARIANT) = {
-    {log_shares<float>, log_shares_grad<float>, weighted_sum<float>, weighted_sum_grad<float>},
-    {log_shares<double>, log_shares_grad<double>, weighted_sum<double>, weighted_sum_grad<double>},
+    {log_shares<float>, log_shares_grad<float>, weighted_sum<float>, weighted_sum_grad<float>,
+     pair_dots<float>},
+    {log_shares<double>, log_shares_grad<double>, weighted_sum<double>,
+     weighted_sum_grad<double>, pair_dots<double>},
 };

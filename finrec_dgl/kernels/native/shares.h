@@ -1,5 +1,5 @@
-// Kernels of messages as shares and of sums over channels: one table for each instruction set that
-// the library was compiled for.
+// Kernels of messages as shares, of sums over channels and of inner products of pairs: one table for
+// each instruction set that the library was compiled for.
 #pragma once
 
 #include <stdint.h>
@@ -28,6 +28,17 @@ struct Channels {
     int threads;
 };
 
+// Rows of two tables, `k` of `right` for each of `left`.
+template <class T>
+struct Pairs {
+    int64_t rows;
+    int64_t k;
+    int64_t width;
+    const T* left;
+    const T* right;
+    int threads;
+};
+
 template <class T>
 struct Shares {
     // out [rows, columns] = log(x / total * count + floor), x = max(message, 0), with the total of x
@@ -40,6 +51,8 @@ struct Shares {
     void (*weighted_sum)(const Channels<T>&, const T* weight, T* out);
     // to_weight [rows, channels] = sum over columns of gradient [rows, columns] times the channel
     void (*weighted_sum_grad)(const Channels<T>&, const T* gradient, T* to_weight);
+    // out [rows, k] = inner product of row b of left [rows, width] and row at[b, j] of right
+    void (*pair_dots)(const Pairs<T>&, const int64_t* at, T* out);
 };
 
 struct ShareTable {
