@@ -61,7 +61,7 @@ class _Native(torch.autograd.Function):
         by_channel, weight = ctx.saved_tensors
         to_channels = to_weight = None
         if ctx.needs_input_grad[0]:
-            to_channels = (weight.T.unsqueeze(2) * grad).movedim(0, -1)
+            to_channels = (weight.T.contiguous().unsqueeze(2) * grad).movedim(0, -1)
         if ctx.needs_input_grad[1]:
             to_weight = torch.empty_like(weight, memory_format=torch.contiguous_format)
             given = (*by_channel.shape, *ctx.strides, by_channel, grad.contiguous(), to_weight)

@@ -41,7 +41,10 @@ inline void each(const T* values, const uint8_t* counted, int64_t n, Visit visit
 // the first n - c lanes of `one`, at most L
 template <class T, int L>
 inline void put(T* to, int64_t c, int64_t n, typename Lanes<T, L>::V one) {
-    __builtin_memcpy(to + c, &one, (n - c < L ? n - c : L) * sizeof(T));
+    if (c + L <= n)
+        Lanes<T, L>::store(to + c, one);
+    else
+        __builtin_memcpy(to + c, &one, (n - c) * sizeof(T));
 }
 
 // those lanes, 0 in the others
