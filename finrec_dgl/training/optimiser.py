@@ -70,7 +70,9 @@ class RowAdam(torch.optim.Optimizer):
                     self._move(parameter, group)
         return loss
 
-    def _next(self, parameter: Tensor, group: dict[str, Any]) -> tuple[dict[str, Any], float, float]:
+    def _next(
+        self, parameter: Tensor, group: dict[str, Any]
+    ) -> tuple[dict[str, Any], float, float]:
         """The state for one more step, what the second moment is divided by, and the step size."""
         state = self.state[parameter]
         if not state:

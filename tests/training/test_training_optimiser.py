@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch.nn import functional
@@ -35,6 +38,32 @@ def test_every_row_in_every_step_is_plain_adam():
     torch.testing.assert_close(
         trained(RowAdam, sparse=False, rows=4), trained(torch.optim.Adam, sparse=False, rows=4)
     )
+
+
+def test_a_step_imports_no_compiler():
+    """Catches the two seconds that PyTorch's own optimisers add to the start of each training."""
+    code = (
+        "import sys, torch; from finrec_dgl.training.optimiser import RowAdam\n"
+        "one = torch.nn.Parameter(torch.zeros(3)); moved = RowAdam([one], lr=0.1)\n"
+        "one.sum().backward(); moved.step(); moved.zero_grad()\n"
+        "moved.load_state_dict(moved.state_dict()); assert one.abs().sum() > 0\n"
+        "sys.exit('torch._dynamo' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_its_state_is_that_of_adam():
+    """Catches a checkpoint that cannot be gone on with, or a state without a moment."""
+    one = torch.nn.Parameter(torch.ones(3))
+    mine, theirs = RowAdam([one], lr=0.1), torch.optim.Adam([one], lr=0.1)
+    one.pow(2).sum().backward()
+    mine.step()
+    theirs.step()
+    found, expected = (other.state_dict()["state"][0] for other in (mine, theirs))
+    assert found.keys() == expected.keys()
+    again = RowAdam([one], lr=0.1)
+    again.load_state_dict(mine.state_dict())
+    assert again.state_dict()["state"][0].keys() == found.keys()
 
 
 def test_some_rows_are_moved_as_sparse_adam_moves_them():
