@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import scipy.sparse as sp
@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from finrec_dgl.base.config import refuse
 from finrec_dgl.baselines.base import Recommender
 from finrec_dgl.baselines.checks import above_zero, one_or_more, zero_or_more
+from finrec_dgl.graph.chebyshev import chebyshev_sum, plateau_coefficients
 from finrec_dgl.graph.filters import normalised, singular_vectors
 
 if TYPE_CHECKING:
@@ -111,70 +112,3 @@ class ChebyCF(Recommender):
 
     def _laplacian(self, signal: np.ndarray) -> np.ndarray:
         return np.asarray(signal - 2 * (self._back @ (self._forth @ signal)))
-
-
-def plateau(x: np.ndarray, flatness: float) -> np.ndarray:
-    """Evaluate the target response of ChebyCF.
-
-    Parameters
-    ----------
-    x : ndarray of float64
-        Eigenvalues of the scaled Laplacian, from -1 to 1.
-    flatness
-        The power of the plateau.
-
-    Returns
-    -------
-    ndarray of float64
-        From 1 at -1 to 0 at 1, near 1/2 between them.
-    """
-    return np.asarray(0.5 * (1 - np.sign(x) * np.abs(x) ** flatness))
-
-
-def plateau_coefficients(order: int, flatness: float) -> np.ndarray:
-    """Interpolate ``plateau`` at the roots of the Chebyshev polynomial of degree ``order`` + 1.
-
-    Parameters
-    ----------
-    order
-        The degree of the interpolating polynomial.
-    flatness
-        The power of the plateau.
-
-    Returns
-    -------
-    ndarray of float64, shape [order + 1]
-        Its coefficients in Chebyshev polynomials of the first kind.
-    """
-    count = order + 1
-    angles = (np.arange(count) + 0.5) * np.pi / count
-    bases = np.cos(np.arange(count)[:, None] * angles)
-    coefficients = 2 / count * (bases @ plateau(np.cos(angles), flatness))
-    coefficients[0] /= 2
-    return np.asarray(coefficients)
-
-
-def chebyshev_sum(operator: Any, signal: np.ndarray, coefficients: np.ndarray) -> np.ndarray:
-    """Apply a polynomial of a linear operator by the three-term recurrence.
-
-    Parameters
-    ----------
-    operator : callable
-        Maps an array like ``signal`` to another; its eigenvalues are from -1 to 1.
-    signal : ndarray of float32, shape [n, B]
-        What the polynomial is applied to; left as it is.
-    coefficients : ndarray of float64, shape [K + 1]
-        In Chebyshev polynomials of the first kind; K at least 1.
-
-    Returns
-    -------
-    ndarray of float32, shape [n, B]
-        The sum of ``coefficients[k]`` T_k(operator) ``signal``.
-    """
-    weights = coefficients.tolist()  # Python numbers leave float32 as it is
-    before, current = signal, operator(signal)
-    total = weights[0] * before + weights[1] * current
-    for weight in weights[2:]:
-        before, current = current, 2 * operator(current) - before
-        total += weight * current
-    return np.asarray(total)

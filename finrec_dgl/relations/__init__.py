@@ -8,6 +8,7 @@ from finrec_dgl.relations.base import (
     relations_of,
 )
 from finrec_dgl.relations.batch import SeedBatch, Slots, log_share
+from finrec_dgl.relations.chebyshev import Chebyshev
 from finrec_dgl.relations.config import PairConfig
 from finrec_dgl.relations.cosine import Cosine
 from finrec_dgl.relations.ease import Ease
@@ -23,6 +24,7 @@ from finrec_dgl.relations.view import GraphTensors, Seeds
 
 __all__ = [
     "Burstiness",
+    "Chebyshev",
     "Cosine",
     "Ease",
     "GraphTensors",

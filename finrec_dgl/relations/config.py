@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from finrec_dgl.base.config import refuse
 
 BUILT_IN = (
-    *("ease", "cosine", "vectors", "spectral", "popularity", "trends", "burstiness"),
+    *("ease", "cosine", "vectors", "spectral", "chebyshev", "popularity", "trends", "burstiness"),
     *("text_near", "pseudo", "own_edges", "ties", "peers"),
 )
 """The relations of the package, in the order of their channels."""
@@ -39,6 +39,10 @@ class PairConfig:
                            1 / d, as in random walks
     ``cosine_shrink``      pseudo-counts that hold back what few users tell in it
     ``ranks``              rising: of the low-pass spectral filters, one each; none by default
+    ``chebyshev``          degree of the polynomial of a filter over the whole spectrum; 0: none
+    ``chebyshev_flatness`` power of its plateau; the larger, the flatter
+    ``chebyshev_degree``   power of the item degree by which interactions are divided before it, and
+                           scores multiplied after
     ``vectors``            width of products' learned vectors, a filter of their own
                            (``finrec_dgl.nn.vectors``), learned anew in each world; 0: none
     ``vector_spread``      how much those of products held together count beside a product's own
@@ -74,6 +78,9 @@ class PairConfig:
     cosine_users: float = 0.0
     cosine_shrink: float = 10.0
     ranks: tuple[int, ...] = ()
+    chebyshev: int = 0
+    chebyshev_flatness: float = 1.5
+    chebyshev_degree: float = 0.2
     vectors: int = 0
     vector_spread: float = 100.0
     vector_temperature: float = 0.05
@@ -104,16 +111,17 @@ class PairConfig:
             problems.append(f"ranks is {list(self.ranks)}, expected rising, at least 1 each")
         if list(self.trend_half_lives) != sorted(self.trend_half_lives, reverse=True):
             problems.append(f"trend_half_lives is {list(self.trend_half_lives)}, expected falling")
-        counted = ("trend_prior", "steady_half_life", "short_half_life", "vectors")
+        counted = ("trend_prior", "steady_half_life", "short_half_life", "vectors", "chebyshev")
         users = ("ease_near", "ease_users", "cosine_users", "cosine_shrink")
         text = ("text_holders", "text_categories", "text_numbers")
-        for name in (*counted, *users, *text, "vector_spread"):
+        for name in (*counted, *users, *text, "vector_spread", "chebyshev_degree"):
             if not getattr(self, name) >= 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 0")
         for name in ("vector_epochs", "peers", "all_items", "candidates", "near"):
             if getattr(self, name) < 1:
                 problems.append(f"{name} is {getattr(self, name)}, expected at least 1")
-        for name in ("text_sharpness", "text_penalty", "vector_temperature"):
+        above = ("text_sharpness", "text_penalty", "vector_temperature", "chebyshev_flatness")
+        for name in above:
             if not getattr(self, name) > 0:
                 problems.append(f"{name} is {getattr(self, name)}, expected above 0")
         if not 0 <= self.cosine_alpha <= 1:

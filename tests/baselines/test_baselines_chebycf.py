@@ -9,7 +9,7 @@ from recommender_contract import RecommenderContract, snapshot_of
 
 from finrec_dgl.base.errors import ConfigError
 from finrec_dgl.baselines import ChebyCF
-from finrec_dgl.baselines.chebycf import plateau, plateau_coefficients
+from finrec_dgl.graph.chebyshev import plateau, plateau_coefficients
 
 
 class TestChebyCF(RecommenderContract):
