@@ -216,7 +216,8 @@ def _page(
         model: [
             (float(one["epoch"]), float(one["rec"]))
             for one in run.metrics
-            if one["phase"] == "select" and "rec" in one
+            # a model whose weights are averaged is trained once, on all before the test
+            if one["phase"] == run.metrics[-1]["phase"] and "rec" in one
         ]
         for model, run in runs.items()
     }

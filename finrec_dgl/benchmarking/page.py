@@ -183,8 +183,8 @@ def _training(page: Page) -> str:
     body = (
         f"{legend(list(page.curves))}<figure>{chart}<figcaption>How well the new purchases of "
         "earlier windows were foretold from what was known before each: the logarithm of the "
-        "likelihood, negated. The weights are the mean over the last epochs; the model is then "
-        "trained anew on everything before the test.</figcaption></figure>"
+        "likelihood, negated, in the training on everything before the test. The weights are the "
+        "mean over the last epochs.</figcaption></figure>"
     )
     return _section("Training", body)
 

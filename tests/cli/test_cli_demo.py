@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import zlib
 from contextlib import redirect_stdout
 from io import StringIO
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from finrec_dgl.base.errors import DataError
+from finrec_dgl.benchmarking.demo import CONFIG
 from finrec_dgl.cli import main
 from finrec_dgl.dataset import texts
 from finrec_dgl.text import minilm
@@ -58,6 +60,17 @@ def test_the_demo_leaves_a_page_and_what_the_other_commands_go_on_with(made, fin
     (run,) = (made / "comparison/runs").glob("hybrid-0-*")
     assert f"finrec-dgl evaluate {run}" in page
     assert finrec("evaluate", run, "--json").document["users"] == table["users"]
+
+
+def test_every_figure_of_the_page_is_drawn(made):
+    """Catches a chart of a phase of training that the runs do not have, which is empty."""
+    page = (made / "report.html").read_text()
+    training = page.split("<h2>Training</h2>")[1].split("</figure>")[0]
+    lines = re.findall(r'<polyline[^>]* points="([^"]+)"', training)
+    assert len(lines) == 3
+    assert all(len(line.split()) == CONFIG.epochs for line in lines)
+    for figure in page.split("<figure")[1:]:
+        assert re.search(r"<polyline|<rect", figure.split("</figure>")[0])
 
 
 def test_another_demo_tells_its_stages_and_replaces_only_its_own(made, finrec, encoder):
