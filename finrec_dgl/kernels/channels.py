@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from finrec_dgl.base.errors import UsageError
 from finrec_dgl.kernels.backend import choose
 from finrec_dgl.kernels.library import find_library
 
@@ -29,7 +30,17 @@ def weighted_sum(channels: Tensor, weight: Tensor, *, kernels: str = "auto") -> 
     -------
     Tensor
         float [B, C].
+
+    Raises
+    ------
+    UsageError
+        If the shapes do not match.
     """
+    if channels.dim() != 3 or weight.shape != (channels.shape[0], channels.shape[2]):
+        raise UsageError(
+            f"channels are {list(channels.shape)}, weights are {list(weight.shape)}",
+            expected="[B, C, channels] and [B, channels]",
+        )
     there = channels.numel() > 0 and choose(kernels, channels, weight) == "native"
     found: Tensor = _Native.apply(channels, weight) if there else _plain(channels, weight)
     return found

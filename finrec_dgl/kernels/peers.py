@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from finrec_dgl.base.errors import UsageError
 from finrec_dgl.kernels.backend import choose
 from finrec_dgl.kernels.library import find_library
 from finrec_dgl.kernels.ragged import Ragged, place_in_row, row_places
@@ -191,9 +192,14 @@ def pair_dots(left: Tensor, right: Tensor, peers: Tensor) -> Tensor:
         float [n, k].
     """
     n, k = peers.shape
+    if left.shape != (n, right.shape[1]):
+        raise UsageError(
+            f"seeds are {list(left.shape)}, peers {n} rows of vectors of {right.shape[1]}",
+            expected="a vector for each row of peers, as wide as theirs",
+        )
     if choose("auto", left, right) == "native":
         found = left.new_empty(n, k)
-        given = (left.contiguous(), right.contiguous(), peers.contiguous(), found)
+        given = (left.contiguous(), right.contiguous(), peers.long().contiguous(), found)
         find_library().compute("finrec_pair_dots", left, n, k, left.shape[1], *given)
         return found
     if len(right) <= _FEW_USERS:
@@ -272,8 +278,8 @@ class _NativePeerSum(torch.autograd.Function):
         ctx: Any, share: Tensor, peers: Tensor, user_items: Ragged, fade: Tensor, n_items: int
     ) -> Tensor:
         heads, n, k = share.shape
-        ctx.given = (*(n, n_items, k, heads, fade.shape[1]), peers)
-        ctx.given += (user_items.indptr, user_items.values, fade.contiguous())
+        ctx.given = (*(n, n_items, k, heads, fade.shape[1]), peers.contiguous())
+        ctx.given += (user_items.indptr, user_items.values.contiguous(), fade.contiguous())
         out = share.new_zeros(heads, n, n_items)
         threads = torch.get_num_threads()
         find_library().call(

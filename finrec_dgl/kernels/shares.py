@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from finrec_dgl.base.errors import UsageError
 from finrec_dgl.kernels.backend import choose
 from finrec_dgl.kernels.library import find_library
 
@@ -38,7 +39,17 @@ def log_shares(
     -------
     Tensor
         float [R, K], or [heads, R, K].
+
+    Raises
+    ------
+    UsageError
+        If the shapes do not match or ``free`` is not bool.
     """
+    if message.dim() not in (2, 3) or free.shape != message.shape[-2:] or free.dtype != torch.bool:
+        raise UsageError(
+            f"messages are {list(message.shape)}, free is {free.dtype} {list(free.shape)}",
+            expected="[R, K] or [heads, R, K], and bool [R, K]",
+        )
     if message.numel() > 0 and choose(kernels, message) == "native":
         given = floor if torch.is_tensor(floor) else message.new_tensor(floor)
         found: Tensor = _Native.apply(message, free, given)

@@ -423,7 +423,7 @@ CATALOGUE = (
         "weights of another model",
         "evaluate run",
         ("do not fit",),
-        text("run/config.json", '"ranks": [', '"ranks": [7,'),
+        text("run/config.json", '"ease": [', '"ease": [7,'),
     ),
     Bad("data set gone", "evaluate run --dataset nothing", ("nothing",)),
     Bad(

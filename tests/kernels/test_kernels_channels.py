@@ -6,6 +6,7 @@ import pytest
 import torch
 from kernel_relations import needs_native
 
+from finrec_dgl.base.errors import UsageError
 from finrec_dgl.kernels import channels
 from finrec_dgl.kernels.channels import weighted_sum
 from finrec_dgl.kernels.library import LEVELS, find_library
@@ -76,3 +77,10 @@ def test_the_number_of_threads_changes_no_bit():
         torch.set_num_threads(before)
     for other in found[1:]:
         assert all(torch.equal(one, two) for one, two in zip(found[0], other, strict=True))
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (4, 2), (3, 4), (4,)])
+def test_shapes_that_do_not_match_are_refused(shape):
+    """Catches native code that reads beyond an array."""
+    with pytest.raises(UsageError, match="weights are"):
+        weighted_sum(torch.ones(4, 5, 3), torch.ones(shape))

@@ -222,7 +222,8 @@ def test_rows_of_a_part_that_are_not_contiguous():
     odd_grad = torch.stack([grad, grad], dim=-1)[..., 1]
     assert not odd_share.is_contiguous()
     assert not odd_grad.is_contiguous()
-    out = peer_sum(odd_share, chosen, user_items, odd_fade, near.items, "native")
+    odd_chosen = torch.stack([chosen, chosen * 0], dim=-1)[..., 0]
+    out = peer_sum(odd_share, odd_chosen, user_items, odd_fade, near.items, "native")
     torch.testing.assert_close(out, expected)
     (found,) = torch.autograd.grad(out, odd_share, odd_grad)
     plain = share.clone().requires_grad_()

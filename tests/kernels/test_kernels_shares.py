@@ -7,6 +7,7 @@ import pytest
 import torch
 from kernel_relations import needs_native
 
+from finrec_dgl.base.errors import UsageError
 from finrec_dgl.kernels import shares
 from finrec_dgl.kernels.library import LEVELS, find_library
 from finrec_dgl.kernels.shares import log_shares
@@ -135,3 +136,12 @@ def test_logarithms_are_exact_over_all_sizes():
     free = torch.tensor([[False, True]]).expand(len(row), 2)
     found = log_shares(row, free, 0.0, kernels="native")[:, 0].double()
     torch.testing.assert_close(found, size.double().log(), rtol=2e-7, atol=1e-7)
+
+
+@pytest.mark.parametrize("free", [(3, 4, bool), (2, 5, bool), (2, 4, float), (4, 2, bool)])
+def test_shapes_that_do_not_match_are_refused(free):
+    """Catches native code that reads beyond an array."""
+    *shape, kind = free
+    given = torch.ones(shape, dtype=torch.bool if kind is bool else torch.float32)
+    with pytest.raises(UsageError, match="free is"):
+        log_shares(torch.ones(2, 4), given, 0.1)

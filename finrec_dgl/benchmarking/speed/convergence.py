@@ -31,6 +31,8 @@ OURS: Mapping[str, Any] = {
     "windows": 2,
     "hidden_core": 10,
     "loss_floor": 0.003,
+    "epochs": 15,
+    "average": 7,
     "model": {
         "text": False,
         "social": False,
@@ -43,6 +45,7 @@ OURS: Mapping[str, Any] = {
             "cosine_users": 0.7,
             "cosine_shrink": 0.0,
             "ranks": [768],
+            "chebyshev": 8,
             "vectors": 128,
             "trend_half_lives": [],
             "steady_half_life": 0.0,
